@@ -1,0 +1,2 @@
+//! The `potluck` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Turns bytes into hashes and manifests and checks them; bytes in, values out.

@@ -1,0 +1,1 @@
+//! Authenticated links to a PeerId: iroh QUIC, TCP and TLS lanes, in-memory.

@@ -1,0 +1,1 @@
+//! Keeps pieces, manifests, shares and progress on disk, safely through crashes.

@@ -1,0 +1,1 @@
+//! Real nodes in temporary folders for end-to-end stories.
