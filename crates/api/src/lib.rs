@@ -1,1 +1,143 @@
 //! What one may ask a node and what it answers; the only language of all doors.
+//!
+//! A door sends one [`Command`] and reads [`Line`]s: any number of [`Event`]s, then one [`Outcome`].
+//! All of it is JSON with a `type` in kebab-case; numbers of bytes are bytes, durations name their unit.
+
+mod command;
+mod door;
+mod error;
+mod event;
+mod reply;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use command::{Command, OnExists};
+pub use door::{API_FILE, API_VERSION, ApiFile, Health};
+pub use error::{ApiError, ErrorKind};
+pub use event::{Event, FileFailure, LogLevel, Progress, Stage};
+pub use reply::{
+    ConfigEntry, ConfigShown, DownloadInfo, GetResult, Identity, Listing, ListingEntry,
+    ListingKind, Origin, Paths, PeerInfo, PeerShare, Peers, Reached, Reply, ShareInfo, ShareKind,
+    Shares, Status, Unshared,
+};
+
+/// How a command ended: the last line of its stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is done.
+    Done {
+        /// What came of it.
+        reply: Reply,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        error: ApiError,
+    },
+}
+
+impl From<Result<Reply, ApiError>> for Outcome {
+    fn from(result: Result<Reply, ApiError>) -> Self {
+        match result {
+            Ok(reply) => Self::Done { reply },
+            Err(error) => Self::Failed { error },
+        }
+    }
+}
+
+impl From<Outcome> for Result<Reply, ApiError> {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done { reply } => Ok(reply),
+            Outcome::Failed { error } => Err(error),
+        }
+    }
+}
+
+/// One line of a command's stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Line {
+    /// The last one.
+    Outcome(Outcome),
+    /// Any other.
+    Event(Event),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use potluck_base::{ContentId, PathKind, PeerId};
+
+    use super::*;
+
+    #[test]
+    fn a_command_is_json_that_a_person_can_type() {
+        let command: Command =
+            serde_json::from_str(r#"{"type":"share","paths":["/tmp/a"]}"#).unwrap();
+        assert_eq!(
+            command,
+            Command::Share {
+                paths: vec![PathBuf::from("/tmp/a")],
+                name: None
+            }
+        );
+        let command: Command = serde_json::from_str(r#"{"type":"get","ticket":"pot1x"}"#).unwrap();
+        assert_eq!(
+            command,
+            Command::Get {
+                ticket: "pot1x".into(),
+                output: None,
+                selection: Vec::new(),
+                on_exists: OnExists::Refuse,
+                give_up_after_s: None,
+            }
+        );
+        assert_eq!(
+            serde_json::to_string(&Command::Ls).unwrap(),
+            r#"{"type":"ls"}"#
+        );
+    }
+
+    #[test]
+    fn a_command_with_an_unknown_field_is_refused() {
+        let typo = r#"{"type":"get","ticket":"pot1x","overwrite":true}"#;
+        assert!(serde_json::from_str::<Command>(typo).is_err());
+    }
+
+    #[test]
+    fn every_line_of_a_stream_comes_back_as_it_was() {
+        let id = ContentId([7; 32]);
+        let lines = [
+            Line::Event(Event::Hashing {
+                done: 1,
+                total: u64::MAX,
+                files: 3,
+            }),
+            Line::Event(Event::PeerJoined {
+                peer: PeerId([1; 32]),
+                content: Some(id),
+                path: PathKind::DirectTcp,
+            }),
+            Line::Outcome(Outcome::Done {
+                reply: Reply::Stopping,
+            }),
+            Line::Outcome(Outcome::Done {
+                reply: Reply::Unshared(Unshared {
+                    id,
+                    name: "films".into(),
+                }),
+            }),
+            Line::Outcome(Outcome::Failed {
+                error: ApiError::new(ErrorKind::NoSpace, "the disk is full").hint("make room"),
+            }),
+        ];
+        for line in lines {
+            let text = serde_json::to_string(&line).unwrap();
+            assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line, "{text}");
+        }
+    }
+}

@@ -1,1 +1,5 @@
 //! Keys and signatures, as pure values.
+
+mod key;
+
+pub use key::{IdentityError, SecretKey, Signature, verify};

@@ -1,1 +1,36 @@
-//! Authenticated links to a PeerId: iroh QUIC, TCP and TLS lanes, in-memory.
+//! Authenticated links to a `PeerId`: TCP with TLS 1.3, iroh's QUIC, or memory; the only crate that knows them.
+//!
+//! A [`Link`] has one control stream of small frames, and lanes for bulk bytes. Both ends are
+//! known by their ed25519 keys before either says a word. A dial tries TCP and QUIC at once and
+//! prefers TCP, because the kernel moves bytes for a fraction of what QUIC costs in user space.
+//!
+//! Wire layout: `docs/spec/01-link.md`.
+
+mod bind;
+mod control;
+
+mod dial;
+mod endpoint;
+mod error;
+mod gate;
+mod hub;
+mod lane;
+mod lanes;
+mod link;
+pub mod mem;
+mod preface;
+mod quic;
+mod quic_dial;
+mod quic_lane;
+mod quic_listen;
+mod tls;
+mod tls_dial;
+mod tls_listen;
+
+pub use endpoint::{Endpoint, EndpointConfig};
+pub use error::{Attempt, DialFault, LinkError, Transport};
+pub use lane::{LaneRx, LaneTx};
+pub use link::{Link, PathInfo};
+
+/// The protocol and its version, agreed on in the handshake of every connection.
+pub const ALPN: &[u8] = b"potluck/1";

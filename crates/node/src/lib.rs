@@ -1,1 +1,13 @@
 //! Builds the services from a config, turns commands into service calls, owns start and stop.
+//!
+//! A door (the program, the HTTP API) holds a [`NodeHandle`]: it runs commands and listens to events.
+
+mod config;
+mod dispatch;
+mod failure;
+mod key;
+mod node;
+mod view;
+
+pub use config::{Config, Overrides};
+pub use node::{Node, NodeHandle};

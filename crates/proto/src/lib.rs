@@ -1,1 +1,13 @@
 //! Every protocol decision as a machine without IO, clock or dice of its own.
+
+mod bounded;
+mod dice;
+mod hello;
+mod machine;
+pub mod swarm;
+mod wire;
+
+pub use dice::Dice;
+pub use hello::{AGENT_BYTES, Agreed, Hello, RELAY_BYTES, VERSION, VERSION_MIN, Unfit, judge};
+pub use machine::{Input, Machine, Outbox, Output};
+pub use wire::{BLOCK_HEADER_BYTES, BlockHeader, Frame, REASON_BYTES, Refusal, What, WireError};

@@ -1,1 +1,18 @@
 //! Runs thousands of machines in virtual time from one seed and judges them.
+//!
+//! A [`World`] plays machines of any protocol: it owns the clock, the links and the dice. What the
+//! machines have done beside them is the business of a [`Physics`]. A [`Watcher`] sees all that
+//! goes in and out, and judges; it never changes anything.
+
+pub mod checkers;
+mod net;
+mod scenario;
+mod swarm;
+mod trace;
+mod world;
+
+pub use net::Net;
+pub use scenario::{Plan, Report, run, run_plan};
+pub use swarm::{Character, Hand, SwarmPhysics};
+pub use trace::Trace;
+pub use world::{Context, Physics, Watcher, World};

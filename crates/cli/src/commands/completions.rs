@@ -1,0 +1,23 @@
+//! `potluck completions SHELL`
+
+use std::io::Write;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::error::CliError;
+
+/// What to type after `completions`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell; its own manual says where completions go
+    shell: Shell,
+}
+
+/// Prints the completions.
+pub(crate) fn run(args: &CompletionsArgs) -> Result<(), CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "potluck", &mut script);
+    Ok(std::io::stdout().write_all(&script)?)
+}

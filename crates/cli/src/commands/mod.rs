@@ -1,0 +1,59 @@
+//! The commands: each file has one verb's arguments, what it asks of the node, and how it shows the answer.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod daemon;
+pub(crate) mod demo;
+pub(crate) mod get;
+pub(crate) mod id;
+pub(crate) mod ls;
+pub(crate) mod paths;
+pub(crate) mod peers;
+pub(crate) mod send;
+pub(crate) mod share;
+pub(crate) mod status;
+pub(crate) mod unshare;
+
+use potluck_api::{ApiError, Command, Reply};
+
+use crate::args::{Settings, Verb};
+use crate::door::{Door, Purpose};
+use crate::error::CliError;
+use crate::signals::Interrupt;
+use crate::ui::Ui;
+
+/// What every command needs.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) ui: Ui,
+    pub(crate) settings: Settings,
+    pub(crate) interrupt: Interrupt,
+}
+
+/// Runs a command.
+pub(crate) async fn run(verb: Verb, context: &Context) -> Result<(), CliError> {
+    match verb {
+        Verb::Share(args) => share::run(args, context).await,
+        Verb::Get(args) => get::run(args, context).await,
+        Verb::Send(args) => send::run(args, context).await,
+        Verb::Ls(args) => ls::run(args, context).await,
+        Verb::Unshare(args) => unshare::run(args, context).await,
+        Verb::Peers(args) => peers::run(args, context).await,
+        Verb::Status(args) => status::run(args, context).await,
+        Verb::Id(args) => id::run(args, context).await,
+        Verb::Paths(args) => paths::run(args, context).await,
+        Verb::Config(verb) => config::run(verb, context).await,
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Daemon(verb) => daemon::run(verb, context).await,
+        Verb::Demo(args) => demo::run(args, context).await,
+    }
+}
+
+/// Asks a question and gives the answer, and whether a running node gave it.
+async fn ask(context: &Context, command: Command) -> Result<(Reply, bool), ApiError> {
+    let mut door = Door::open(context, Purpose::Ask).await?;
+    let reply = door.run(command, |_| ()).await;
+    let is_running = door.joined().is_some();
+    door.close().await;
+    Ok((reply?, is_running))
+}

@@ -1,0 +1,192 @@
+//! The place where a node is dialled and from where it dials.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use potluck_base::{PeerAddr, PeerId, limits};
+use potluck_identity::SecretKey;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::{Instant, timeout_at};
+
+use crate::bind::{self, Bound};
+use crate::hub::Hub;
+use crate::mem::MemoryEndpoint;
+use crate::tls::TlsKeys;
+use crate::{ALPN, Link, LinkError, dial, quic_listen, tls_listen};
+
+/// Time for links to say farewell when the endpoint closes.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
+
+/// How an endpoint is made.
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    /// The node's key.
+    pub secret: SecretKey,
+    /// Where to listen, all with one port number, used for TCP and UDP. Port 0: any that is free.
+    /// Empty: everywhere, on any port.
+    pub listen: Vec<SocketAddr>,
+    /// URLs of relays. Without any, peers are only reached directly and nobody is contacted.
+    pub relays: Vec<String>,
+    /// Whether to use QUIC.
+    pub quic: bool,
+    /// Whether to use TCP.
+    pub tcp: bool,
+}
+
+impl EndpointConfig {
+    /// Listens everywhere on any port, over TCP and QUIC, without relays.
+    pub fn new(secret: SecretKey) -> Self {
+        Self {
+            secret,
+            listen: Vec::new(),
+            relays: Vec::new(),
+            quic: true,
+            tcp: true,
+        }
+    }
+}
+
+/// Where a node is dialled, and from where it dials. Clones are the same endpoint.
+#[derive(Clone)]
+pub struct Endpoint {
+    inner: Inner,
+}
+
+#[derive(Clone)]
+enum Inner {
+    Net(Arc<Net>),
+    Memory(Arc<MemoryEndpoint>),
+}
+
+/// An endpoint on the network.
+struct Net {
+    hub: Arc<Hub>,
+    accepted: Mutex<mpsc::Receiver<Link>>,
+    tcp: bool,
+    relays: bool,
+    bound: Bound,
+}
+
+impl Endpoint {
+    /// Starts to listen. Contacts nobody, unless relays are configured.
+    pub async fn bind(config: EndpointConfig) -> Result<Self, LinkError> {
+        Self::bind_as(config, ALPN).await
+    }
+
+    /// Speaks another version: for tests of what happens then.
+    pub(crate) async fn bind_as(config: EndpointConfig, alpn: &[u8]) -> Result<Self, LinkError> {
+        let (listeners, bound) = bind::bind(&config, alpn).await?;
+        let (arrivals, accepted) = mpsc::channel(limits::LINKS);
+        let tls = TlsKeys::new(&config.secret, alpn);
+        let hub = Arc::new(Hub::new(config.secret.peer_id(), tls, arrivals));
+        for listener in listeners {
+            hub.tasks.spawn(tls_listen::listen(hub.clone(), listener));
+        }
+        if let Some(quic) = &bound.quic {
+            hub.tasks
+                .spawn(quic_listen::listen(hub.clone(), quic.clone()));
+        }
+        let (tcp, relays) = (config.tcp, !config.relays.is_empty());
+        let net = Net {
+            hub,
+            accepted: Mutex::new(accepted),
+            tcp,
+            relays,
+            bound,
+        };
+        Ok(Self {
+            inner: Inner::Net(Arc::new(net)),
+        })
+    }
+
+    pub(crate) fn in_memory(endpoint: Arc<MemoryEndpoint>) -> Self {
+        Self {
+            inner: Inner::Memory(endpoint),
+        }
+    }
+
+    /// Our key.
+    pub fn id(&self) -> PeerId {
+        match &self.inner {
+            Inner::Net(net) => net.hub.id,
+            Inner::Memory(memory) => memory.id(),
+        }
+    }
+
+    /// Where peers may reach us now: what goes into a ticket.
+    ///
+    /// Addresses of this machine; the loopback one only if nothing else is listened on. With
+    /// relays also the address that they see, and the relay.
+    pub fn addr(&self) -> PeerAddr {
+        match &self.inner {
+            Inner::Net(net) => net.bound.addr(net.hub.id),
+            Inner::Memory(memory) => PeerAddr::unknown(memory.id()),
+        }
+    }
+
+    /// Opens a link to a peer over whatever answers first, TCP preferred; takes at most
+    /// [`limits::DIAL_TIME`].
+    pub async fn dial(&self, addr: &PeerAddr) -> Result<Link, LinkError> {
+        match &self.inner {
+            Inner::Net(net) => {
+                let quic = net.bound.quic.as_ref().map(|quic| (quic, net.relays));
+                dial::dial(&net.hub, addr, net.tcp, quic).await
+            }
+            Inner::Memory(memory) => memory.dial(addr),
+        }
+    }
+
+    /// The next link that a peer opened; `None` once the endpoint is closed.
+    pub async fn accept(&self) -> Option<Link> {
+        match &self.inner {
+            Inner::Net(net) => {
+                let mut accepted = net.accepted.lock().await;
+                tokio::select! {
+                    biased;
+                    () = net.hub.closed.cancelled() => None,
+                    link = accepted.recv() => link,
+                }
+            }
+            Inner::Memory(memory) => memory.accept().await,
+        }
+    }
+
+    /// Stops listening and closes every link; waits for farewells, a second at most.
+    pub async fn close(&self) {
+        match &self.inner {
+            Inner::Net(net) => net.close().await,
+            Inner::Memory(memory) => memory.close(),
+        }
+    }
+}
+
+impl Net {
+    async fn close(&self) {
+        let deadline = Instant::now() + CLOSE_TIME;
+        self.hub.closed.cancel();
+        self.hub.end_links("the node stops");
+        self.hub.tasks.close();
+        let _ = timeout_at(deadline, self.hub.tasks.wait()).await;
+        if let Some(quic) = &self.bound.quic {
+            let _ = timeout_at(deadline, quic.close()).await;
+        }
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        // The listeners hold the hub, not this.
+        self.hub.closed.cancel();
+        self.hub.end_links("the node stops");
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("addr", &self.addr())
+            .finish()
+    }
+}

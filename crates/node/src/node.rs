@@ -1,0 +1,229 @@
+//! A running node: its parts, in the order in which they start and stop.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use potluck_api::{ApiError, Command, Event, Reply};
+use potluck_base::PeerId;
+use potluck_link::{Endpoint, EndpointConfig, LinkError};
+use potluck_service::fetch::Fetcher;
+use potluck_service::peers::Peers;
+use potluck_service::swarm::Swarms;
+use potluck_service::{Notice, Notices};
+use potluck_store::Store;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::view::Rates;
+use crate::{failure, key, view};
+
+/// Events that wait for a slow listener; older ones are lost to it.
+const EVENTS_QUEUED: usize = 1024;
+/// Pause between two looks at how much moved, for the rates that `peers` shows.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Where the port of the last time is kept, so that tickets stay good when a node starts again.
+const PORT_FILE: &str = "port";
+
+/// A node, from start to stop.
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+/// A hold on a running node, for doors.
+#[derive(Clone)]
+pub struct NodeHandle {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub config: Config,
+    pub store: Store,
+    pub peers: Arc<Peers>,
+    pub swarms: Arc<Swarms>,
+    pub fetcher: Fetcher,
+    pub notices: Notices,
+    pub started: Instant,
+    pub rates: Mutex<BTreeMap<PeerId, Rates>>,
+    pub api: Mutex<Option<SocketAddr>>,
+    pub stop: CancellationToken,
+    leaving: CancellationToken,
+    events: broadcast::Sender<Event>,
+}
+
+impl Node {
+    /// Starts a node: opens its home, listens for peers, and serves what it shares.
+    pub async fn start(config: Config) -> Result<Node, ApiError> {
+        let home = config.home.clone();
+        let store = tokio::task::spawn_blocking(move || Store::open(&home))
+            .await
+            .map_err(|error| ApiError::internal(error.to_string()))?
+            .map_err(|error| failure::of_store(&error))?;
+        let secret = key::load_or_make(&config.home)?;
+        let endpoint = bind(&config, secret).await?;
+        let notices = Notices::new();
+        let agent = concat!("potluck/", env!("CARGO_PKG_VERSION")).to_owned();
+        let peers = Peers::new(endpoint, agent, notices.clone());
+        let swarms = Swarms::new(store.clone(), Arc::clone(&peers), notices.clone());
+        peers.start(&swarms);
+        let fetcher = Fetcher {
+            store: store.clone(),
+            peers: Arc::clone(&peers),
+            swarms: Arc::clone(&swarms),
+        };
+        let inner = Arc::new(Inner {
+            config,
+            store,
+            peers,
+            swarms,
+            fetcher,
+            notices,
+            started: Instant::now(),
+            rates: Mutex::default(),
+            api: Mutex::default(),
+            stop: CancellationToken::new(),
+            leaving: CancellationToken::new(),
+            events: broadcast::Sender::new(EVENTS_QUEUED),
+        });
+        tokio::spawn(tell_notices(Arc::clone(&inner)));
+        tokio::spawn(sample_rates(Arc::clone(&inner)));
+        Ok(Node { inner })
+    }
+
+    /// A hold on the node.
+    pub fn handle(&self) -> NodeHandle {
+        NodeHandle { inner: Arc::clone(&self.inner) }
+    }
+
+    /// Stops in order: no new work, goodbye to the peers, what is here recorded, the home unlocked.
+    pub async fn stop(self) {
+        self.inner.stop.cancel();
+        self.inner.swarms.close_all().await;
+        self.inner.peers.stop().await;
+        self.inner.swarms.ended().await;
+        let store = self.inner.store.clone();
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        if let Ok(Err(error)) = closed {
+            tracing::warn!(%error, "the state could not be closed in order");
+        }
+    }
+}
+
+impl NodeHandle {
+    /// Runs one command to its end, telling `events` what happens on the way.
+    ///
+    /// Dropping the future cancels the command; a download stays resumable.
+    pub async fn run(
+        &self,
+        command: Command,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Reply, ApiError> {
+        tokio::select! {
+            reply = self.dispatch(command, &events) => reply,
+            () = self.inner.stop.cancelled() => Err(failure::stopping()),
+        }
+    }
+
+    /// Everything that happens in the node, from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.inner.events.subscribe()
+    }
+
+    /// Waits until a command asks the node to stop.
+    pub async fn stopped(&self) {
+        self.inner.leaving.cancelled().await;
+    }
+
+    /// The node's home.
+    pub fn home(&self) -> &Path {
+        &self.inner.config.home
+    }
+
+    /// Notes where the API listens, for `status`.
+    pub fn set_api_address(&self, address: SocketAddr) {
+        *self.inner.api.lock().expect("no panic while held") = Some(address);
+    }
+
+    /// Tells an event to a command's caller and to whoever watches the node.
+    pub(crate) async fn tell(&self, caller: &mpsc::Sender<Event>, event: Event) {
+        // Nobody listening is no fault.
+        let _ = self.inner.events.send(event.clone());
+        let _ = caller.send(event).await;
+    }
+}
+
+impl Inner {
+    /// Asks whoever runs the node to stop it.
+    pub fn leave(&self) {
+        self.leaving.cancel();
+    }
+}
+
+/// Binds the node's port: the one of the last time where the setting leaves it open and it is free.
+async fn bind(
+    config: &Config,
+    secret: potluck_identity::SecretKey,
+) -> Result<Endpoint, ApiError> {
+    let settings = &config.settings;
+    let with = |listen: Vec<SocketAddr>| EndpointConfig {
+        secret: secret.clone(),
+        listen,
+        relays: settings.relays.clone(),
+        quic: settings.quic,
+        tcp: settings.tcp,
+    };
+    let file = config.home.join(PORT_FILE);
+    let before: Option<u16> = std::fs::read_to_string(&file).ok().and_then(|t| t.trim().parse().ok());
+    let open = settings.listen.iter().all(|address| address.port() == 0);
+    if let (true, Some(port)) = (open, before) {
+        let again = settings.listen.iter().map(|a| SocketAddr::new(a.ip(), port)).collect();
+        match Endpoint::bind(with(again)).await {
+            Ok(endpoint) => return Ok(endpoint),
+            Err(error) => tracing::info!(%error, port, "the port of the last time is taken"),
+        }
+    }
+    let endpoint = Endpoint::bind(with(settings.listen.clone()))
+        .await
+        .map_err(|error: LinkError| failure::of_link(&error))?;
+    if let Some(port) = endpoint.port()
+        && let Err(error) = std::fs::write(&file, format!("{port}\n"))
+    {
+        tracing::warn!(%error, "the port could not be noted");
+    }
+    Ok(endpoint)
+}
+
+/// Turns what the services notice into events.
+async fn tell_notices(inner: Arc<Inner>) {
+    let mut notices = inner.notices.listen();
+    loop {
+        let notice: Notice = tokio::select! {
+            notice = notices.recv() => match notice {
+                Ok(notice) => notice,
+                Err(broadcast::error::RecvError::Lagged(_)) => continue,
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+            () = inner.stop.cancelled() => return,
+        };
+        // Nobody listening is no fault.
+        let _ = inner.events.send(view::event_of(notice));
+    }
+}
+
+async fn sample_rates(inner: Arc<Inner>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SAMPLE_EVERY) => {}
+            () = inner.stop.cancelled() => return,
+        }
+        let mut rates = inner.rates.lock().expect("no panic while held");
+        let linked = inner.peers.all();
+        rates.retain(|peer, _| linked.iter().any(|l| l.peer == *peer));
+        for linked in linked {
+            rates.entry(linked.peer).or_default().sample(&linked);
+        }
+    }
+}

@@ -1,0 +1,583 @@
+//! The story of one download: reach providers, get the manifest, make room, fetch, put into place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use potluck_base::{ContentId, PathKind, PeerId, PieceRange, PieceSet, RelPath, limits};
+use potluck_content::{Manifest, PieceMap, Ticket, TicketKind};
+use potluck_proto::Input;
+use potluck_proto::swarm::{Command, GoneWhy};
+use potluck_proto::What;
+use potluck_store::{Download, DownloadPlan, OnExists, PlanKind, Store};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::error::ServiceError;
+use crate::peers::{Change, DialState, Keeping, Peers};
+use crate::progress::Meter;
+use crate::selection::Selection;
+use crate::swarm::{Holding, Outlook, Session, Start, Swarms};
+
+/// How long providers of a ticket may stay unreachable before the first of them was ever reached.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two looks at the progress.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Pause between two records of what is here: what a kill costs is verified again, not fetched again.
+const RECORD_EVERY: Duration = Duration::from_secs(2);
+/// Time that the last messages get to reach the peers.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What to fetch and where to.
+pub struct Fetch {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// The folder that it goes into.
+    pub folder: PathBuf,
+    /// The name that the person chose; else the ticket's.
+    pub name: Option<RelPath>,
+    /// Patterns of what to fetch of a folder; everything if there is none.
+    pub selection: Vec<String>,
+    /// What to do when the target exists.
+    pub on_exists: OnExists,
+    /// Stop after this long without progress; never if it is none.
+    pub give_up_after: Option<Duration>,
+}
+
+/// What a download tells while it runs.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Providers are being reached.
+    Connecting,
+    /// The list of files is being fetched.
+    Manifest,
+    /// What is here already is being verified.
+    Checking,
+    /// Pieces are being fetched.
+    Fetching,
+    /// Files are being put into place.
+    Finishing,
+    /// Nothing moves.
+    Waiting {
+        /// Why, as half a sentence.
+        reason: String,
+        /// Until the next try.
+        retry_in: Option<Duration>,
+    },
+    /// How far it is.
+    Progress {
+        /// Bytes here and verified.
+        done: u64,
+        /// Bytes wanted.
+        total: u64,
+        /// Bytes a second, lately.
+        rate: f64,
+        /// Peers linked for it.
+        peers: usize,
+        /// Files complete.
+        files_done: u64,
+        /// Files wanted.
+        files_total: u64,
+    },
+    /// A file cannot be had.
+    FileFailed {
+        /// Which.
+        path: RelPath,
+        /// Why.
+        why: String,
+    },
+    /// A peer joined in.
+    PeerJoined(PeerId, PathKind),
+    /// A peer left.
+    PeerLeft(PeerId),
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The file or folder that is there now.
+    pub path: PathBuf,
+    /// Bytes wanted.
+    pub bytes: u64,
+    /// Files wanted.
+    pub files: u64,
+    /// Files that could not be had, and why.
+    pub missing: Vec<(RelPath, String)>,
+    /// Good bytes by peer.
+    pub from: BTreeMap<PeerId, u64>,
+    /// Bytes that were here before.
+    pub resumed: u64,
+    /// Bytes that came although they were here.
+    pub duplicate: u64,
+}
+
+/// What fetching needs of the node.
+#[derive(Clone)]
+pub struct Fetcher {
+    /// The disk.
+    pub store: Store,
+    /// The links.
+    pub peers: Arc<Peers>,
+    /// The sessions.
+    pub swarms: Arc<Swarms>,
+}
+
+/// Where a download's steps are told.
+pub type Steps = mpsc::Sender<Step>;
+
+impl Fetcher {
+    /// Runs a download to its end. Dropping the future stops it; what is here stays for the next time.
+    pub async fn fetch(&self, fetch: Fetch, steps: &Steps) -> Result<Fetched, ServiceError> {
+        let content = fetch.ticket.content;
+        let mut providers = Providers::keep(&self.peers, &fetch.ticket, fetch.give_up_after);
+        let manifest = match fetch.ticket.kind {
+            TicketKind::File { .. } => None,
+            TicketKind::Folder => Some(self.manifest(&mut providers, content, steps).await?),
+        };
+        tell(steps, Step::Checking).await;
+        let (download, selected) = self.begin(fetch, manifest).await?;
+        let map = Arc::clone(download.map());
+        let (have, wanted) = (download.have(), download.wanted());
+        let mut missing_now = wanted.clone();
+        missing_now.remove_all(&have);
+        let mut account = Account::new(&map, wanted.clone(), selected);
+        account.resumed = account.total - map.bytes_of_set(&missing_now);
+        let start = Start { have, wanted, values: download.known_values() };
+        if missing_now.is_empty() {
+            return self.finish(&download, None, account, steps).await;
+        }
+        if let Some(old) = self.swarms.session(content)
+            && !matches!(&*old.holding(), Holding::Download(_))
+        {
+            self.swarms.close(content).await;
+        }
+        let session =
+            self.swarms.open(content, map, Holding::Download(Arc::clone(&download)), start)?;
+        let guard = Guard { swarms: Arc::clone(&self.swarms), download: Arc::clone(&download), content };
+        for provider in &providers.kept {
+            self.peers.connect_for(&session, provider.peer);
+        }
+        self.watch(&session, &download, &mut providers, &mut account, steps).await?;
+        let fetched = self.finish(&download, Some(&session), account, steps).await;
+        guard.disarm();
+        fetched
+    }
+
+    /// Gets the manifest: from the disk, or from the first provider that has the right one.
+    pub async fn manifest(
+        &self,
+        providers: &mut Providers,
+        content: ContentId,
+        steps: &Steps,
+    ) -> Result<Arc<Manifest>, ServiceError> {
+        let store = self.store.clone();
+        let known = tokio::task::spawn_blocking(move || store.open_source(&content)).await??;
+        if let Some(manifest) = known.and_then(|source| source.manifest()) {
+            return Ok(manifest);
+        }
+        tell(steps, Step::Connecting).await;
+        let mut changes = self.peers.changes();
+        let mut look = interval(LOOK_EVERY);
+        let mut verdicts = BTreeMap::new();
+        loop {
+            for peer in providers.linked(&self.peers) {
+                if verdicts.contains_key(&peer) {
+                    continue;
+                }
+                tell(steps, Step::Manifest).await;
+                match self.ask_manifest(peer, content).await {
+                    Ok(manifest) => return Ok(Arc::new(manifest)),
+                    Err(error @ (ServiceError::Silent(_) | ServiceError::LinkLost(_))) => {
+                        tracing::info!(%error, "the manifest did not come; asking again");
+                    }
+                    Err(error) => {
+                        verdicts.insert(peer, error);
+                    }
+                }
+            }
+            if verdicts.len() == providers.kept.len() {
+                let (_, error) = verdicts.pop_first().ok_or(ServiceError::NoProviders)?;
+                return Err(error);
+            }
+            providers.check(steps, None).await?;
+            tokio::select! {
+                _ = changes.recv() => {}
+                _ = look.tick() => {}
+            }
+        }
+    }
+
+    async fn ask_manifest(&self, peer: PeerId, id: ContentId) -> Result<Manifest, ServiceError> {
+        let linked = self.peers.linked(peer).ok_or(ServiceError::LinkLost(peer))?;
+        let bytes = linked.ask(id, What::Manifest, limits::MANIFEST_BYTES).await?;
+        if potluck_content::hash(&bytes) != id {
+            return Err(ServiceError::Lied { peer, content: id });
+        }
+        Ok(Manifest::decode(&bytes)?)
+    }
+
+    async fn begin(
+        &self,
+        fetch: Fetch,
+        manifest: Option<Arc<Manifest>>,
+    ) -> Result<(Arc<Download>, Option<BTreeSet<u32>>), ServiceError> {
+        let selected = match &manifest {
+            Some(manifest) if !fetch.selection.is_empty() => {
+                let chosen = Selection::parse(&fetch.selection)?.choose(manifest);
+                if chosen.is_empty() {
+                    return Err(ServiceError::NothingSelected(manifest.entries().len()));
+                }
+                Some(chosen)
+            }
+            _ => None,
+        };
+        let kind = match (fetch.ticket.kind, manifest) {
+            (TicketKind::File { size, executable }, _) => PlanKind::File { size, executable },
+            (TicketKind::Folder, Some(manifest)) => PlanKind::Folder(manifest),
+            (TicketKind::Folder, None) => unreachable!("a folder's manifest comes first"),
+        };
+        let plan = DownloadPlan {
+            content: fetch.ticket.content,
+            kind,
+            name: fetch.ticket.name,
+            chosen_name: fetch.name,
+            folder: fetch.folder,
+            on_exists: fetch.on_exists,
+            selected: selected.clone(),
+        };
+        let store = self.store.clone();
+        let download = tokio::task::spawn_blocking(move || store.begin_download(plan)).await??;
+        Ok((Arc::new(download), selected))
+    }
+
+    /// Watches a session until everything that can be had is here.
+    async fn watch(
+        &self,
+        session: &Arc<Session>,
+        download: &Arc<Download>,
+        providers: &mut Providers,
+        account: &mut Account,
+        steps: &Steps,
+    ) -> Result<(), ServiceError> {
+        let mut outlook = session.outlook.subscribe();
+        let mut changes = self.peers.changes();
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut recorded = Instant::now();
+        let mut meter = Meter::new(account.resumed);
+        tell(steps, if outlook.borrow().peers.is_empty() { Step::Connecting } else { Step::Fetching })
+            .await;
+        loop {
+            tokio::select! {
+                _ = outlook.changed() => {
+                    if self.take_outlook(session, &mut outlook, account, steps).await? {
+                        return Ok(());
+                    }
+                }
+                Ok(change) = changes.recv() => self.tell_change(session, change, steps).await,
+                _ = look.tick() => {
+                    let here = download.have();
+                    let done = account.done(&session.map, &here);
+                    meter.note(done);
+                    let peers = outlook.borrow().peers.clone();
+                    tell(steps, Step::Progress {
+                        done,
+                        total: account.total,
+                        rate: meter.rate(),
+                        peers: peers.len(),
+                        files_done: account.files_done(&session.map, &here),
+                        files_total: account.files.len() as u64,
+                    }).await;
+                    providers.check(steps, Some((&outlook.borrow().clone(), &meter))).await?;
+                    if recorded.elapsed() > RECORD_EVERY {
+                        recorded = Instant::now();
+                        let download = Arc::clone(download);
+                        tokio::task::spawn_blocking(move || download.checkpoint()).await??;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at what the session says; true when all is here that can be had.
+    async fn take_outlook(
+        &self,
+        session: &Arc<Session>,
+        outlook: &mut watch::Receiver<Outlook>,
+        account: &mut Account,
+        steps: &Steps,
+    ) -> Result<bool, ServiceError> {
+        let now = outlook.borrow_and_update().clone();
+        if now.failed && let Some(error) = session.failure() {
+            return Err(error.into());
+        }
+        if !now.lost.is_empty() {
+            session.outlook.send_modify(|outlook| outlook.lost.clear());
+            for (range, why) in &now.lost {
+                for (path, file) in files_of(session, *range) {
+                    if account.missing.insert(file, (path.clone(), in_words(*why))).is_none() {
+                        tell(steps, Step::FileFailed { path, why: in_words(*why) }).await;
+                    }
+                }
+            }
+            // A file that cannot be completed is given up whole.
+            let whole = account.missing.keys().map(|file| session.map.file(*file).pieces);
+            session.input(Input::Command(Command::Skip(whole.collect()))).await;
+        }
+        Ok(now.complete)
+    }
+
+    async fn tell_change(&self, session: &Session, change: Change, steps: &Steps) {
+        match change {
+            Change::Up(peer) if session.is_interested(peer) => {
+                if let Some(linked) = self.peers.linked(peer) {
+                    tell(steps, Step::PeerJoined(peer, linked.path().kind)).await;
+                    tell(steps, Step::Fetching).await;
+                }
+            }
+            Change::Down(peer) => tell(steps, Step::PeerLeft(peer)).await,
+            Change::Up(_) => {}
+        }
+    }
+
+    /// Puts what is here into place and lets it be served from there.
+    async fn finish(
+        &self,
+        download: &Arc<Download>,
+        session: Option<&Arc<Session>>,
+        account: Account,
+        steps: &Steps,
+    ) -> Result<Fetched, ServiceError> {
+        tell(steps, Step::Finishing).await;
+        let given_up: Vec<u32> = account.missing.keys().copied().collect();
+        let (of_thread, store) = (Arc::clone(download), self.store.clone());
+        let finished = tokio::task::spawn_blocking(move || {
+            let finished = of_thread.finish(&given_up)?;
+            let source = store.open_source(&of_thread.content()).ok().flatten();
+            Ok::<_, ServiceError>((finished, source))
+        });
+        let (finished, source) = finished.await??;
+        let mut fetched = Fetched {
+            path: finished.path,
+            bytes: account.bytes,
+            files: account.files.len() as u64,
+            missing: account.missing.into_values().collect(),
+            from: BTreeMap::new(),
+            resumed: account.resumed,
+            duplicate: 0,
+        };
+        if let Some(session) = session {
+            fetched.from = session.arrived.lock().expect("no panic while held").clone();
+            fetched.duplicate = session.duplicate.load(Ordering::Relaxed);
+            if let Some(source) = source {
+                session.hold(Holding::Source(source));
+            }
+            self.say_farewell(session).await;
+        }
+        Ok(fetched)
+    }
+
+    /// Waits until the peers have read our last words: that we have everything.
+    async fn say_farewell(&self, session: &Session) {
+        let peers = session.outlook.borrow().peers.clone();
+        let all = peers.into_iter().filter_map(|peer| self.peers.linked(peer));
+        let echoes = all.map(|linked| async move { linked.echo().await });
+        let _ = tokio::time::timeout(FAREWELL, futures_util::future::join_all(echoes)).await;
+    }
+}
+
+/// What a download comes to.
+struct Account {
+    /// Pieces to fetch: of equal files only the first.
+    wanted: PieceSet,
+    /// Bytes of those.
+    total: u64,
+    /// Bytes of those that were here before.
+    resumed: u64,
+    /// The files that are wanted, and their bytes.
+    files: Vec<u32>,
+    bytes: u64,
+    /// Files that were given up, and why.
+    missing: BTreeMap<u32, (RelPath, String)>,
+}
+
+impl Account {
+    fn new(map: &PieceMap, wanted: PieceSet, selected: Option<BTreeSet<u32>>) -> Self {
+        let meant = |file: &u32| {
+            let entry = map.file(*file).entry as u32;
+            selected.as_ref().is_none_or(|selected| selected.contains(&entry))
+        };
+        let files: Vec<u32> = (0..map.files()).filter(meant).collect();
+        let bytes = files.iter().map(|file| map.file(*file).layout.len()).sum();
+        let total = map.bytes_of_set(&wanted);
+        Self { wanted, total, resumed: 0, files, bytes, missing: BTreeMap::new() }
+    }
+
+    /// Bytes that are here of those to fetch.
+    fn done(&self, map: &PieceMap, here: &PieceSet) -> u64 {
+        let mut done = here.clone();
+        done.keep_all(&self.wanted);
+        map.bytes_of_set(&done)
+    }
+
+    /// Files that are here whole.
+    fn files_done(&self, map: &PieceMap, here: &PieceSet) -> u64 {
+        let whole = |file: &&u32| here.contains_range(map.file(**file).pieces);
+        self.files.iter().filter(whole).count() as u64
+    }
+}
+
+/// The peers that a ticket names, and how long they have been out of reach.
+pub struct Providers {
+    kept: Vec<Keeping>,
+    give_up_after: Option<Duration>,
+    since: Instant,
+    ever_linked: bool,
+    told: Option<String>,
+    none_needed: bool,
+}
+
+impl Providers {
+    /// Keeps links to all peers of the ticket, as long as this lives.
+    pub fn keep(peers: &Arc<Peers>, ticket: &Ticket, give_up_after: Option<Duration>) -> Self {
+        let mut kept = Vec::new();
+        for address in ticket.providers.iter().filter(|address| address.id != peers.own_id()) {
+            peers.learn(address.clone());
+            kept.push(peers.keep(address.id));
+        }
+        let none_needed = kept.is_empty();
+        let since = Instant::now();
+        Self { kept, give_up_after, since, ever_linked: false, told: None, none_needed }
+    }
+
+    /// Those that are linked now.
+    fn linked(&self, peers: &Peers) -> Vec<PeerId> {
+        self.kept.iter().map(|k| k.peer).filter(|peer| peers.linked(*peer).is_some()).collect()
+    }
+
+    /// Tells why nothing moves, and ends the wait when it has become pointless.
+    async fn check(
+        &mut self,
+        steps: &Steps,
+        moving: Option<(&Outlook, &Meter)>,
+    ) -> Result<(), ServiceError> {
+        if let Some((outlook, meter)) = moving {
+            let all_refused = self.kept.iter().all(|k| outlook.refused.contains(&k.peer));
+            if all_refused && outlook.peers.is_empty() {
+                let nobody = self.none_needed && self.kept.is_empty();
+                return Err(if nobody { ServiceError::NoProviders } else { ServiceError::NotShared });
+            }
+            if meter.still_for() < LOOK_EVERY * 2 {
+                self.since = Instant::now();
+            }
+        }
+        let mut causes = Vec::new();
+        let mut next: Option<Instant> = None;
+        for keeping in &self.kept {
+            match &*keeping.state.borrow() {
+                DialState::Linked => self.ever_linked = true,
+                DialState::Dialling => {}
+                DialState::Waiting { why, until, .. } => {
+                    causes.push(why.clone());
+                    next = Some(next.map_or(*until, |n| n.min(*until)));
+                }
+            }
+        }
+        if self.kept.is_empty() && moving.is_none() {
+            return Err(ServiceError::NoProviders);
+        }
+        let waited = self.since.elapsed();
+        if let Some(patience) = self.give_up_after && waited > patience {
+            return Err(ServiceError::GaveUp(patience.as_secs()));
+        }
+        let peers = moving.map_or(0, |(outlook, _)| outlook.peers.len());
+        let unreachable = peers == 0 && !causes.is_empty() && causes.len() == self.kept.len();
+        if unreachable && !self.ever_linked && waited > PATIENCE {
+            return Err(ServiceError::Unreachable { causes });
+        }
+        self.tell_waiting(steps, unreachable, causes, next).await;
+        Ok(())
+    }
+
+    async fn tell_waiting(
+        &mut self,
+        steps: &Steps,
+        unreachable: bool,
+        causes: Vec<String>,
+        next: Option<Instant>,
+    ) {
+        let reason = unreachable.then(|| causes.join("; "));
+        let key = reason.as_ref().map(|reason| format!("{reason} {next:?}"));
+        if key == self.told {
+            return;
+        }
+        self.told = key;
+        match reason {
+            Some(reason) => {
+                let retry_in = next.map(|at| at.saturating_duration_since(Instant::now()));
+                tell(steps, Step::Waiting { reason, retry_in }).await;
+            }
+            None => tell(steps, Step::Fetching).await,
+        }
+    }
+}
+
+/// Ends a session whose download was stopped half way, and records what is here.
+struct Guard {
+    swarms: Arc<Swarms>,
+    download: Arc<Download>,
+    content: ContentId,
+}
+
+impl Guard {
+    fn disarm(self) {
+        drop(std::mem::ManuallyDrop::new(self));
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let (swarms, download, content) =
+            (Arc::clone(&self.swarms), Arc::clone(&self.download), self.content);
+        self.swarms.spawn(async move {
+            swarms.close(content).await;
+            let recorded = tokio::task::spawn_blocking(move || download.checkpoint()).await;
+            if let Ok(Err(error)) = recorded {
+                tracing::warn!(%error, "the progress could not be recorded");
+            }
+        });
+    }
+}
+
+/// The files that a range of pieces belongs to.
+fn files_of(session: &Session, range: PieceRange) -> Vec<(RelPath, u32)> {
+    let manifest = session.holding().manifest();
+    let mut files = Vec::new();
+    let mut piece = range.start;
+    while piece < range.end {
+        let index = session.map.locate(piece).file;
+        let file = session.map.file(index);
+        if let Some(manifest) = &manifest {
+            files.push((manifest.entries()[file.entry].path.clone(), index));
+        }
+        piece = file.pieces.end;
+    }
+    files
+}
+
+fn in_words(why: GoneWhy) -> String {
+    match why {
+        GoneWhy::Changed => "the file was changed at its source after it was shared",
+        GoneWhy::Missing => "the file was moved or deleted at its source",
+        GoneWhy::Unreadable => "the file cannot be read at its source",
+    }
+    .to_owned()
+}
+
+async fn tell(steps: &Steps, step: Step) {
+    // Nobody listening is no fault.
+    let _ = steps.send(step).await;
+}
+

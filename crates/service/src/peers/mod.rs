@@ -1,0 +1,335 @@
+//! Links to peers: accepting and dialling, hello, keep-alive, and handing each frame to whom it concerns.
+
+mod keep;
+mod linked;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use potluck_base::{PeerAddr, PeerId, limits};
+use potluck_link::{Endpoint, Link};
+use potluck_proto::{Frame, Hello, VERSION, VERSION_MIN, judge};
+use tokio::sync::broadcast;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::ServiceError;
+use crate::notice::{Notice, Notices};
+use crate::swarm::{Session, Swarms};
+
+pub use keep::{DialState, Keeping};
+pub use linked::{Answer, Linked};
+
+/// What this node can do beyond the first version: nothing yet.
+const FEATURES: u64 = 0;
+/// Changes of links that wait for a slow listener.
+const CHANGES_QUEUED: usize = 256;
+
+/// A link came up or went down.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    /// A peer said hello.
+    Up(PeerId),
+    /// A peer's last link ended.
+    Down(PeerId),
+}
+
+/// All links of this node.
+pub struct Peers {
+    endpoint: Endpoint,
+    agent: String,
+    linked: Mutex<BTreeMap<PeerId, Arc<Linked>>>,
+    book: Mutex<BTreeMap<PeerId, PeerAddr>>,
+    changes: broadcast::Sender<Change>,
+    notices: Notices,
+    swarms: OnceLock<Weak<Swarms>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Peers {
+    /// The links of `endpoint`; nothing is accepted before [`start`](Peers::start).
+    pub fn new(endpoint: Endpoint, agent: String, notices: Notices) -> Arc<Self> {
+        Arc::new(Self {
+            endpoint,
+            agent,
+            linked: Mutex::new(BTreeMap::new()),
+            book: Mutex::new(BTreeMap::new()),
+            changes: broadcast::Sender::new(CHANGES_QUEUED),
+            notices,
+            swarms: OnceLock::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// Accepts links from now on and hands what they bring to `swarms`.
+    pub fn start(self: &Arc<Self>, swarms: &Arc<Swarms>) {
+        // Started once, by whoever built both.
+        let _ = self.swarms.set(Arc::downgrade(swarms));
+        let peers = Arc::clone(self);
+        self.tasks.spawn(async move {
+            loop {
+                let link = tokio::select! {
+                    link = peers.endpoint.accept() => link,
+                    () = peers.stop.cancelled() => return,
+                };
+                let Some(link) = link else { return };
+                let peers_of_task = Arc::clone(&peers);
+                peers.tasks.spawn(async move {
+                    let peer = link.peer();
+                    if let Err(error) = peers_of_task.settle(link).await {
+                        tracing::info!(peer = %peer.short(), %error, "a peer was turned away");
+                    }
+                });
+            }
+        });
+    }
+
+    /// Our own key and places, as tickets carry them.
+    pub fn own_address(&self) -> PeerAddr {
+        self.endpoint.addr()
+    }
+
+    /// Our own key.
+    pub fn own_id(&self) -> PeerId {
+        self.endpoint.id()
+    }
+
+    /// The link to a peer, if there is one.
+    pub fn linked(&self, peer: PeerId) -> Option<Arc<Linked>> {
+        self.linked.lock().expect("no panic while held").get(&peer).cloned()
+    }
+
+    /// All peers that there is a link to.
+    pub fn all(&self) -> Vec<Arc<Linked>> {
+        self.linked.lock().expect("no panic while held").values().cloned().collect()
+    }
+
+    /// Links coming up and going down, from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// Keeps a hint about where a peer may be. It never changes who the peer is.
+    pub fn learn(&self, address: PeerAddr) {
+        if address.id == self.own_id() {
+            return;
+        }
+        let mut book = self.book.lock().expect("no panic while held");
+        let known = book.entry(address.id).or_insert_with(|| PeerAddr::unknown(address.id));
+        for place in address.direct {
+            if !known.direct.contains(&place) {
+                known.direct.insert(0, place);
+            }
+        }
+        known.direct.truncate(limits::PEER_ADDRS);
+        known.relay = address.relay.or(known.relay.take());
+    }
+
+    /// What is known of a peer's places.
+    pub fn address(&self, peer: PeerId) -> PeerAddr {
+        let book = self.book.lock().expect("no panic while held");
+        book.get(&peer).cloned().unwrap_or_else(|| PeerAddr::unknown(peer))
+    }
+
+    /// Tells a session's machine of a peer's link, now or when it comes up, and dials the peer once or twice.
+    pub fn connect_for(self: &Arc<Self>, session: &Arc<Session>, peer: PeerId) {
+        session.add_interest(peer);
+        if self.linked(peer).is_some() {
+            let session = Arc::clone(session);
+            tokio::spawn(async move { session.input(potluck_proto::Input::LinkUp(peer)).await });
+            return;
+        }
+        let (peers, stop) = (Arc::clone(self), session.stop.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = peers.dial_introduced(peer) => {}
+                () = stop.cancelled() => {}
+                () = peers.stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Dials a peer, says hello and keeps the link.
+    pub async fn dial(self: &Arc<Self>, peer: PeerId) -> Result<(), ServiceError> {
+        if self.linked(peer).is_some() {
+            return Ok(());
+        }
+        let link = self.endpoint.dial(&self.address(peer)).await?;
+        self.settle(link).await
+    }
+
+    /// Says goodbye to everybody and stops listening.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        for linked in self.all() {
+            let goodbye = Frame::Goodbye { reason: "stopping".to_owned() };
+            let _ = timeout(limits::HELLO_TIME, linked.send(&goodbye)).await;
+            linked.close("stopping");
+        }
+        self.endpoint.close().await;
+        self.tasks.close();
+    }
+
+    /// Exchanges hello, decides which of two links to one peer stays, and starts to serve it.
+    async fn settle(self: &Arc<Self>, link: Link) -> Result<(), ServiceError> {
+        let peer = link.peer();
+        let address = self.own_address();
+        let ours = Hello {
+            version: VERSION,
+            features: FEATURES,
+            agent: self.agent.clone(),
+            addresses: address.direct,
+            relay: address.relay,
+        };
+        let exchange = async {
+            link.send(Frame::Hello(ours).encode().into()).await?;
+            link.recv().await
+        };
+        let frame = timeout(limits::HELLO_TIME, exchange)
+            .await
+            .map_err(|_| ServiceError::Silent(peer))??
+            .ok_or(ServiceError::LinkLost(peer))?;
+        let theirs = match Frame::decode(&frame) {
+            Ok(Frame::Hello(theirs)) => theirs,
+            _ => return Err(ServiceError::NoHello(peer)),
+        };
+        judge(VERSION_MIN..=VERSION, FEATURES, &theirs).map_err(|why| ServiceError::Version { peer, why })?;
+        self.learn(said_address(&theirs, &link));
+        let linked = Arc::new(Linked::new(link, theirs));
+        if !self.enter(&linked) {
+            linked.close("there is another link");
+            return Ok(());
+        }
+        self.notices.send(Notice::PeerUp { peer, path: linked.path().kind });
+        self.serve(linked);
+        Ok(())
+    }
+
+    /// Puts a link on the list; false if an older one to the same peer stays instead.
+    ///
+    /// When two peers dial each other at once, both keep the link that the smaller key dialled.
+    fn enter(&self, new: &Arc<Linked>) -> bool {
+        let mut linked = self.linked.lock().expect("no panic while held");
+        if linked.len() >= limits::LINKS && !linked.contains_key(&new.peer) {
+            return false;
+        }
+        if let Some(old) = linked.get(&new.peer) {
+            let same_dialler = old.link().dialled() == new.link().dialled();
+            let dialled_by_smaller = new.link().dialled() == (self.own_id() < new.peer);
+            if !same_dialler && !dialled_by_smaller && old.silence() < limits::LINK_IDLE_TIME {
+                return false;
+            }
+            old.close("replaced by a newer link");
+        }
+        linked.insert(new.peer, Arc::clone(new));
+        true
+    }
+
+    /// Starts the tasks that live as long as a link.
+    fn serve(self: &Arc<Self>, linked: Arc<Linked>) {
+        let Some(swarms) = self.swarms.get().and_then(Weak::upgrade) else { return };
+        self.tasks.spawn(keep_alive(Arc::clone(&linked)));
+        self.tasks.spawn(Arc::clone(&swarms).take_lanes(Arc::clone(&linked)));
+        let peers = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let peer = linked.peer;
+            swarms.link_up(peer).await;
+            let _ = peers.changes.send(Change::Up(peer));
+            let reason = peers.read(&linked, &swarms).await;
+            tracing::debug!(peer = %peer.short(), reason, "link ended");
+            linked.close("ended");
+            if peers.leave(&linked) {
+                swarms.link_down(peer).await;
+                peers.notices.send(Notice::PeerDown { peer });
+                let _ = peers.changes.send(Change::Down(peer));
+            } else {
+                // Its place was taken by a newer link: the machines start again with that one.
+                swarms.link_down(peer).await;
+                swarms.link_up(peer).await;
+            }
+        });
+    }
+
+    /// Takes a link off the list, unless another stands there already.
+    fn leave(&self, gone: &Arc<Linked>) -> bool {
+        let mut linked = self.linked.lock().expect("no panic while held");
+        let ours = linked.get(&gone.peer).is_some_and(|now| Arc::ptr_eq(now, gone));
+        if ours {
+            linked.remove(&gone.peer);
+        }
+        ours
+    }
+
+    /// Reads frames until the link ends; says why it did.
+    async fn read(&self, linked: &Arc<Linked>, swarms: &Arc<Swarms>) -> &'static str {
+        loop {
+            let frame = match linked.link().recv().await {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return "closed by the peer",
+                Err(_) => return "broken",
+            };
+            linked.hear();
+            let Ok(frame) = Frame::decode(&frame) else { return "the peer sent nonsense" };
+            match frame {
+                Frame::Hello(_) => return "the peer said hello twice",
+                Frame::Ping(number) => {
+                    if linked.send(&Frame::Pong(number)).await.is_err() {
+                        return "broken";
+                    }
+                }
+                Frame::Pong(number) => linked.pong(number),
+                Frame::Goodbye { .. } => return "the peer said goodbye",
+                Frame::MetaChunk { id, total, offset, bytes } => {
+                    linked.answer(id, Answer::Chunk { total, offset, bytes }).await;
+                }
+                Frame::MetaRefused { id, why } => linked.answer(id, Answer::Refused(why)).await,
+                Frame::MetaRequest { id, content, what } => {
+                    swarms.answer(linked, id, content, what).await;
+                }
+                Frame::Swarm { content, message } => {
+                    let message = message.map_peers(|address| {
+                        let id = address.id;
+                        self.learn(address);
+                        id
+                    });
+                    swarms.message(linked, content, message).await;
+                }
+                Frame::Refuse { content, why } => swarms.refused(linked.peer, content, why),
+            }
+        }
+    }
+}
+
+/// Where a peer says that it listens, and where it was seen with the port that it names.
+fn said_address(hello: &Hello, link: &Link) -> PeerAddr {
+    let mut direct = hello.addresses.clone();
+    let seen: Option<SocketAddr> = link.path().remote.parse().ok();
+    if let (Some(seen), Some(first)) = (seen, hello.addresses.first()) {
+        let place = SocketAddr::new(seen.ip(), first.port());
+        if !direct.contains(&place) {
+            direct.insert(0, place);
+        }
+    }
+    PeerAddr { id: link.peer(), direct, relay: hello.relay.clone() }
+}
+
+/// Pings a link and ends it when the peer gives no sign of life.
+async fn keep_alive(linked: Arc<Linked>) {
+    loop {
+        tokio::select! {
+            () = linked.link().closed() => return,
+            () = tokio::time::sleep(limits::PING_EVERY) => {}
+        }
+        if linked.silence() > limits::LINK_IDLE_TIME {
+            linked.close("no sign of life");
+            return;
+        }
+        if linked.send(&Frame::Ping(linked.ping_number())).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! All contents that this node moves: one machine each, and the lanes and messages that belong to them.
+
+mod inbound;
+mod player;
+pub mod push;
+pub mod session;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use potluck_base::{ContentId, PeerId, PieceSet, limits};
+use potluck_content::PieceMap;
+use potluck_proto::Input;
+use potluck_proto::swarm::{Command, Message, Setup, Swarm};
+use potluck_proto::{Frame, Refusal, What};
+use potluck_store::Store;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use crate::error::ServiceError;
+use crate::notice::Notices;
+use crate::peers::{Linked, Peers};
+use crate::runner::{INPUTS_QUEUED, Runner};
+use player::{SwarmPlayer, values_bytes};
+
+pub use session::{Holding, Outlook, Session};
+
+/// Contents that this node moves at a time; more are refused as busy.
+const SESSIONS: usize = 4096;
+
+/// Time that tasks get to come to an end.
+const STOP_TIME: Duration = Duration::from_secs(2);
+
+/// The sessions of this node.
+pub struct Swarms {
+    store: Store,
+    peers: Arc<Peers>,
+    sessions: Mutex<BTreeMap<ContentId, Arc<Session>>>,
+    notices: Notices,
+    tasks: TaskTracker,
+}
+
+impl Swarms {
+    /// No sessions yet.
+    pub fn new(store: Store, peers: Arc<Peers>, notices: Notices) -> Arc<Self> {
+        let (sessions, tasks) = (Mutex::new(BTreeMap::new()), TaskTracker::new());
+        Arc::new(Self { store, peers, sessions, notices, tasks })
+    }
+
+    /// The session of a content, if it is being moved.
+    pub fn session(&self, content: ContentId) -> Option<Arc<Session>> {
+        self.sessions.lock().expect("no panic while held").get(&content).cloned()
+    }
+
+    /// Starts a machine for a content: `wanted` pieces are fetched, what `holding` has is served.
+    pub fn open(
+        &self,
+        content: ContentId,
+        map: Arc<PieceMap>,
+        holding: Holding,
+        start: Start,
+    ) -> Result<Arc<Session>, ServiceError> {
+        let mut sessions = self.sessions.lock().expect("no panic while held");
+        if sessions.len() >= SESSIONS {
+            return Err(ServiceError::Busy(content));
+        }
+        if sessions.contains_key(&content) {
+            return Err(ServiceError::Busy(content));
+        }
+        let (inputs, queue) = mpsc::channel(INPUTS_QUEUED);
+        let notices = self.notices.clone();
+        let session = Arc::new(Session::new(content, Arc::clone(&map), holding, inputs, notices));
+        let machine = Swarm::new(Setup {
+            map,
+            have: start.have,
+            wanted: start.wanted,
+            values: start.values,
+            seed: random_seed(),
+        });
+        let player = SwarmPlayer::new(Arc::clone(&session), &self.peers);
+        let runner = Runner::new(machine, player, queue);
+        let stop = session.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = runner.run() => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        sessions.insert(content, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Says goodbye to the peers of a content and ends its machine.
+    pub async fn close(&self, content: ContentId) {
+        let session = self.sessions.lock().expect("no panic while held").remove(&content);
+        if let Some(session) = session {
+            session.input(Input::Command(Command::Leave)).await;
+            session.flush().await;
+            session.stop.cancel();
+        }
+    }
+
+    /// The session that serves a content: the one that moves it, or a new one for a share of ours.
+    fn serving(&self, content: ContentId) -> Result<Arc<Session>, Refusal> {
+        if let Some(session) = self.session(content) {
+            return Ok(session);
+        }
+        let source = match self.store.open_source(&content) {
+            Ok(Some(source)) => source,
+            Ok(None) => return Err(Refusal::NotShared),
+            Err(error) => {
+                tracing::warn!(content = %content.short(), %error, "a share cannot be opened");
+                return Err(Refusal::Changed);
+            }
+        };
+        let map = Arc::clone(source.map());
+        let start = Start::seed(&map, source.have());
+        match self.open(content, map, Holding::Source(source), start) {
+            Ok(session) => Ok(session),
+            // Two peers asked at once: the other's session serves both.
+            Err(_) => self.session(content).ok_or(Refusal::Busy),
+        }
+    }
+
+    /// Takes a message about a content.
+    pub(crate) async fn message(
+        &self,
+        from: &Arc<Linked>,
+        content: ContentId,
+        message: Message<PeerId>,
+    ) {
+        match self.serving(content) {
+            Ok(session) => {
+                session.outlook.send_if_modified(|outlook| outlook.peers.insert(from.peer));
+                session.input(Input::Received { from: from.peer, message }).await;
+            }
+            Err(why) => {
+                // A peer that is told off and goes away has its answer too.
+                let _ = from.send(&Frame::Refuse { content, why }).await;
+            }
+        }
+    }
+
+    /// A peer does not share what it was asked for.
+    pub(crate) fn refused(&self, peer: PeerId, content: ContentId, why: Refusal) {
+        tracing::info!(peer = %peer.short(), content = %content.short(), ?why, "refused");
+        if let Some(session) = self.session(content) {
+            session.outlook.send_modify(|outlook| {
+                outlook.peers.remove(&peer);
+                outlook.refused.insert(peer);
+            });
+        }
+    }
+
+    /// Answers a question for a manifest or for values, beside the link's reader.
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        linked: &Arc<Linked>,
+        id: u32,
+        content: ContentId,
+        what: What,
+    ) {
+        let Ok(permit) = Arc::clone(&linked.answering).try_acquire_owned() else {
+            let _ = linked.send(&Frame::MetaRefused { id, why: Refusal::Busy }).await;
+            return;
+        };
+        let (swarms, linked) = (Arc::clone(self), Arc::clone(linked));
+        self.tasks.spawn(async move {
+            let swarms_of_thread = Arc::clone(&swarms);
+            let answer = tokio::task::spawn_blocking(move || swarms_of_thread.meta(content, &what));
+            // A peer that goes away while it is answered needs no answer.
+            let _ = match answer.await {
+                Ok(Ok(bytes)) => send_meta(&linked, id, &bytes).await,
+                Ok(Err(why)) => linked.send(&Frame::MetaRefused { id, why }).await,
+                Err(_) => linked.send(&Frame::MetaRefused { id, why: Refusal::Busy }).await,
+            };
+            drop(permit);
+        });
+    }
+
+    fn meta(&self, content: ContentId, what: &What) -> Result<Vec<u8>, Refusal> {
+        let session = self.serving(content)?;
+        let holding = session.holding();
+        let files = match what {
+            What::Manifest => {
+                return holding.manifest().map(|m| m.encode()).ok_or(Refusal::NotShared);
+            }
+            What::Values { files } => files.clone(),
+        };
+        if files.end > session.map.files() || files.start > files.end {
+            return Err(Refusal::NotShared);
+        }
+        let bytes: u64 = files.clone().map(|file| values_bytes(&session, file) as u64).sum();
+        if files.len() > 1 && bytes > limits::VALUES_BYTES {
+            return Err(Refusal::Busy);
+        }
+        let mut list = Vec::with_capacity(bytes as usize);
+        for file in files.filter(|file| values_bytes(&session, *file) > 0) {
+            let values = holding.values(file).map_err(|_| Refusal::Changed)?;
+            list.extend_from_slice(&values.ok_or(Refusal::NotShared)?.as_bytes());
+        }
+        Ok(list)
+    }
+
+    /// Tells the machines that wait for a peer that its link is up.
+    pub(crate) async fn link_up(&self, peer: PeerId) {
+        for session in self.all() {
+            if session.is_interested(peer) {
+                session.input(Input::LinkUp(peer)).await;
+            }
+        }
+    }
+
+    /// Tells all machines that a link is gone.
+    pub(crate) async fn link_down(&self, peer: PeerId) {
+        for session in self.all() {
+            session.forget_peer(peer);
+            session.outlook.send_if_modified(|outlook| outlook.peers.remove(&peer));
+            session.input(Input::LinkDown(peer)).await;
+        }
+    }
+
+    /// Receives on each lane that the peer pushes over, a thread each, until the link ends.
+    pub(crate) async fn take_lanes(self: Arc<Self>, linked: Arc<Linked>) {
+        while let Some(lane) = linked.link().incoming_lane().await {
+            let (swarms, linked) = (Arc::clone(&self), Arc::clone(&linked));
+            self.tasks.spawn_blocking(move || inbound::receive(&swarms, &linked, lane));
+        }
+    }
+
+    /// Receivers that have had everything that they wanted of a content, since the session began.
+    pub fn receivers_done(&self, content: ContentId) -> u64 {
+        self.session(content).map_or(0, |session| session.outlook.borrow().finished)
+    }
+
+    /// Whether a content is being fetched right now.
+    pub fn is_fetching(&self, content: ContentId) -> bool {
+        self.session(content).is_some_and(|session| session.is_fetching())
+    }
+
+    /// How many contents are being fetched right now.
+    pub fn fetching(&self) -> usize {
+        self.all().iter().filter(|session| session.is_fetching()).count()
+    }
+
+    /// Runs a task that [`stop`](Swarms::stop) waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Says goodbye to the peers of all contents and ends their machines.
+    pub async fn close_all(&self) {
+        for session in self.all() {
+            self.close(session.id).await;
+        }
+    }
+
+    /// Waits until what was being written is written; the links are closed before.
+    pub async fn ended(&self) {
+        self.tasks.close();
+        let _ = tokio::time::timeout(STOP_TIME, self.tasks.wait()).await;
+    }
+
+    /// The sessions now.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.sessions.lock().expect("no panic while held").values().cloned().collect()
+    }
+}
+
+/// What a session starts from.
+pub struct Start {
+    /// Pieces that are here.
+    pub have: PieceSet,
+    /// Pieces that are to be fetched.
+    pub wanted: PieceSet,
+    /// Files whose piece values are known.
+    pub values: std::collections::BTreeSet<u32>,
+}
+
+impl Start {
+    /// Nothing is wanted: pieces are only served.
+    pub fn seed(map: &PieceMap, have: PieceSet) -> Self {
+        Self { have, wanted: PieceSet::none(map.total()), values: Default::default() }
+    }
+}
+
+async fn send_meta(linked: &Linked, id: u32, bytes: &[u8]) -> Result<(), ServiceError> {
+    let total = bytes.len() as u64;
+    let mut offset = 0;
+    loop {
+        let end = bytes.len().min(offset + limits::META_CHUNK_BYTES);
+        let part = bytes[offset..end].to_vec();
+        linked.send(&Frame::MetaChunk { id, total, offset: offset as u64, bytes: part }).await?;
+        offset = end;
+        if offset == bytes.len() {
+            return Ok(());
+        }
+    }
+}
+
+fn random_seed() -> u64 {
+    getrandom::u64().unwrap_or_else(|error| {
+        // Only the order of pieces depends on it.
+        tracing::warn!(%error, "no randomness from the system");
+        0
+    })
+}

@@ -1,0 +1,193 @@
+//! Pieces on their way out: a queue per link, served by a few lanes, each on a thread of its own.
+//!
+//! A lane's thread reads a run of pieces, proves that the file is still the one that was shared, and only then
+//! writes header and bytes, so that a block on the wire is always whole.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex};
+
+use potluck_base::{ContentId, PieceRange, limits};
+use potluck_link::LaneTx;
+use potluck_proto::swarm::{GoneWhy, NotPushedWhy, Outcome};
+use potluck_proto::BlockHeader;
+
+use crate::peers::Linked;
+use crate::swarm::session::Session;
+
+/// Lanes that one link uses in one direction. One keeps one core busy; a second overlaps reading with sending.
+pub const LANES_USED: usize = 2;
+
+/// A run of pieces to be sent.
+pub struct Push {
+    /// The content that they are of.
+    pub session: Arc<Session>,
+    /// The pieces.
+    pub range: PieceRange,
+}
+
+/// The runs that wait for a lane of one link.
+pub struct PushQueue {
+    state: Mutex<State>,
+    ready: Condvar,
+}
+
+struct State {
+    waiting: VecDeque<Push>,
+    lanes: usize,
+    closed: bool,
+}
+
+impl PushQueue {
+    /// An empty queue without lanes.
+    pub fn new() -> Self {
+        let state = State { waiting: VecDeque::new(), lanes: 0, closed: false };
+        Self { state: Mutex::new(state), ready: Condvar::new() }
+    }
+
+    /// Ends the lanes' threads; what waits is dropped (the machine hears of the lost link by itself).
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiting.clear();
+        self.ready.notify_all();
+    }
+
+    /// Takes back runs of a content that no lane has begun to send.
+    pub fn cancel(&self, content: ContentId, ranges: &[PieceRange]) {
+        self.lock().waiting.retain(|push| {
+            push.session.id != content || !ranges.iter().any(|r| !r.intersect(push.range).is_empty())
+        });
+    }
+
+    /// Adds a run; true if a lane should be opened for it.
+    fn add(&self, push: Push) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return false;
+        }
+        state.waiting.push_back(push);
+        self.ready.notify_one();
+        let more = state.lanes < LANES_USED;
+        state.lanes += usize::from(more);
+        more
+    }
+
+    /// The next run, waiting for one; none when the link ends.
+    fn next(&self) -> Option<Push> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            match state.waiting.pop_front() {
+                Some(push) => return Some(push),
+                None => state = self.ready.wait(state).expect("no panic while held"),
+            }
+        }
+    }
+
+    /// A lane is gone. Without any lane, what waits cannot be sent and is handed back.
+    fn lane_ended(&self) -> Vec<Push> {
+        let mut state = self.lock();
+        state.lanes -= 1;
+        if state.lanes == 0 { state.waiting.drain(..).collect() } else { Vec::new() }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while held")
+    }
+}
+
+/// Queues a run of pieces towards a peer and sees to it that there is a lane to carry it.
+pub fn push(linked: &Arc<Linked>, run: Push) {
+    if !linked.pushes.add(run) {
+        return;
+    }
+    let linked = Arc::clone(linked);
+    tokio::spawn(async move {
+        match linked.link().outgoing_lane().await {
+            Ok(lane) => {
+                tokio::task::spawn_blocking(move || {
+                    serve(&linked, lane);
+                    give_back(&linked);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(peer = %linked.peer.short(), %error, "no lane");
+                give_back(&linked);
+            }
+        }
+    });
+}
+
+fn give_back(linked: &Linked) {
+    for run in linked.pushes.lane_ended() {
+        run.session.tell_soon(Outcome::NotPushed {
+            to: linked.peer,
+            range: run.range,
+            why: NotPushedWhy::Link,
+        });
+    }
+}
+
+/// Sends run after run over one lane until the link or the lane ends.
+fn serve(linked: &Linked, mut lane: LaneTx) {
+    let mut buffer = Vec::new();
+    while let Some(run) = linked.pushes.next() {
+        let outcome = match send_run(linked, &mut lane, &run, &mut buffer) {
+            Ok(()) => Outcome::Pushed { to: linked.peer, range: run.range },
+            Err(why) => Outcome::NotPushed { to: linked.peer, range: run.range, why },
+        };
+        let lane_lost = matches!(&outcome, Outcome::NotPushed { why: NotPushedWhy::Link, .. });
+        run.session.tell(outcome);
+        if lane_lost {
+            return;
+        }
+    }
+}
+
+/// Sends one run as one block, or a piece larger than a block as several.
+fn send_run(
+    linked: &Linked,
+    lane: &mut LaneTx,
+    run: &Push,
+    buffer: &mut Vec<u8>,
+) -> Result<(), NotPushedWhy> {
+    let bytes = run.session.map.bytes_of(run.range);
+    let holding = run.session.holding();
+    let mut offset = 0;
+    while offset < bytes {
+        let length = (bytes - offset).min(limits::BLOCK_BYTES as u64) as u32;
+        let whole = u64::from(length) == bytes;
+        if whole {
+            holding.read(run.range, buffer).map_err(|error| changed(run, error))?;
+        } else {
+            let piece = run.range.start;
+            holding
+                .read_part(piece, offset as u32, length, buffer)
+                .map_err(|error| changed(run, error))?;
+        }
+        let header = BlockHeader {
+            content: run.session.id,
+            range: run.range,
+            offset: offset as u32,
+            bytes: length,
+            last: offset + u64::from(length) == bytes,
+        };
+        lane.send(&[&header.encode(), buffer]).map_err(|_| NotPushedWhy::Link)?;
+        linked.sent.fetch_add(u64::from(length), Ordering::Relaxed);
+        offset += u64::from(length);
+    }
+    Ok(())
+}
+
+fn changed(run: &Push, error: potluck_store::ReadError) -> NotPushedWhy {
+    let why = match &error.why {
+        potluck_store::ReadFault::Changed => GoneWhy::Changed,
+        potluck_store::ReadFault::Missing => GoneWhy::Missing,
+        potluck_store::ReadFault::Unreadable(_) => GoneWhy::Unreadable,
+    };
+    run.session.source_changed(error.pieces, error.path.clone(), why);
+    NotPushedWhy::Source(why)
+}

@@ -1,0 +1,3 @@
+//! Who judges a run. A checker knows what must hold, not what the scenario does.
+
+pub mod swarm;

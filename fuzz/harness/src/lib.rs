@@ -1,0 +1,116 @@
+//! Hostile bytes for every decoder: one check each, shared by the smoke test and by libFuzzer.
+//!
+//! A [`Target`] is a decoder with valid encodings to start from and a check that must hold for any
+//! bytes: no panic, and what was accepted is printed and read again as the same thing. The smoke
+//! test (this package's program) mutates from a seed on stable Rust; `fuzz/fuzz_targets` hands the
+//! same checks to libFuzzer.
+
+mod checks;
+mod mutate;
+mod seeds;
+
+pub use mutate::Mutator;
+
+/// A decoder under attack.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// What it is called on the command line; also the name of its libFuzzer target.
+    pub name: &'static str,
+    /// Valid encodings.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// Feeds it any bytes; panics if a promise is broken. Whether the bytes were accepted.
+    pub check: fn(&[u8]) -> bool,
+    /// Makes bytes look intact where a checksum would keep mutations out.
+    pub repair: Option<fn(&[u8]) -> Vec<u8>>,
+}
+
+/// Every decoder of what comes from elsewhere.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "frame",
+        seeds: seeds::frames,
+        check: checks::frame,
+        repair: None,
+    },
+    Target {
+        name: "hello",
+        seeds: seeds::hellos,
+        check: checks::hello,
+        repair: None,
+    },
+    Target {
+        name: "block_header",
+        seeds: seeds::block_headers,
+        check: checks::block_header,
+        repair: None,
+    },
+    Target {
+        name: "ticket",
+        seeds: seeds::tickets,
+        check: checks::ticket,
+        repair: Some(seeds::repair_ticket),
+    },
+    Target {
+        name: "manifest",
+        seeds: seeds::manifests,
+        check: checks::manifest,
+        repair: None,
+    },
+    Target {
+        name: "values",
+        seeds: seeds::values,
+        check: checks::values,
+        repair: None,
+    },
+    Target {
+        name: "path",
+        seeds: seeds::paths,
+        check: checks::path,
+        repair: None,
+    },
+];
+
+/// Runs the check of a target, for a libFuzzer target of the same name.
+///
+/// # Panics
+/// If there is no such target, or a promise is broken.
+pub fn check(name: &str, bytes: &[u8]) {
+    let target = TARGETS
+        .iter()
+        .find(|target| target.name == name)
+        .expect("a target's name");
+    (target.check)(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_seed_is_accepted() {
+        for target in TARGETS {
+            let seeds = (target.seeds)();
+            assert!(seeds.len() >= 3, "{} has few seeds", target.name);
+            for (index, seed) in seeds.iter().enumerate() {
+                assert!(
+                    (target.check)(seed),
+                    "seed {index} of {} is refused",
+                    target.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_at_all_is_refused_by_every_decoder() {
+        for target in TARGETS {
+            assert!(!(target.check)(&[]), "{} accepts nothing", target.name);
+        }
+    }
+
+    #[test]
+    fn a_repaired_ticket_passes_its_checksum() {
+        let body = seeds::ticket_bodies().remove(0);
+        assert!(checks::ticket(&seeds::repair_ticket(&body)));
+    }
+}
