@@ -149,12 +149,12 @@ impl NodeHandle {
         let downloads = downloads
             .into_iter()
             .map(|d| DownloadInfo {
-                id: d.id,
+                id: d.content,
                 name: d.name.as_str().to_owned(),
-                target: d.target,
-                done: d.done,
-                total: d.total,
-                running: running(d.id),
+                target: d.path,
+                done: d.have,
+                total: d.size,
+                running: running(d.content),
             })
             .collect();
         Ok(Reply::Shares(Shares { shares, downloads }))
@@ -196,7 +196,7 @@ impl NodeHandle {
         Paths {
             key: key::path(&home),
             config: self.inner.config.file(),
-            database: self.inner.store.database().to_owned(),
+            database: home.join("state.db"),
             api: home.join("api.json"),
             log: home.join("daemon.log"),
             home,

@@ -3,7 +3,7 @@
 use potluck_api::{ApiError, ErrorKind};
 use potluck_content::TicketError;
 use potluck_link::LinkError;
-use potluck_service::ServiceError;
+use potluck_service::{Refusal, ServiceError};
 use potluck_store::StoreError;
 
 /// The node is stopping while a command runs.
@@ -32,7 +32,6 @@ pub fn of_service(error: ServiceError) -> ApiError {
 }
 
 fn kind(error: &ServiceError) -> ErrorKind {
-    use potluck_proto::Refusal;
     match error {
         ServiceError::Lied { .. } | ServiceError::Manifest(_) | ServiceError::Incomplete { .. } => {
             ErrorKind::Corrupt
@@ -70,10 +69,10 @@ fn hint(error: &ServiceError) -> Option<&'static str> {
             "run the same command again to continue"
         }
         ServiceError::NotShared
-        | ServiceError::Refused { why: potluck_proto::Refusal::NotShared, .. } => {
+        | ServiceError::Refused { why: Refusal::NotShared, .. } => {
             "ask the sender to run \"potluck share\" again, and use the new ticket"
         }
-        ServiceError::Refused { why: potluck_proto::Refusal::Changed, .. } => {
+        ServiceError::Refused { why: Refusal::Changed, .. } => {
             "the files changed at the sender: ask for a new ticket"
         }
         ServiceError::NothingSelected(_) => {

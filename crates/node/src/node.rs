@@ -25,6 +25,8 @@ use crate::{failure, key, view};
 const EVENTS_QUEUED: usize = 1024;
 /// Pause between two looks at how much moved, for the rates that `peers` shows.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Pause between two rounds of making finished downloads safe on the disk.
+const SETTLE_EVERY: Duration = Duration::from_secs(60);
 /// Where the port of the last time is kept, so that tickets stay good when a node starts again.
 const PORT_FILE: &str = "port";
 
@@ -90,6 +92,7 @@ impl Node {
         });
         tokio::spawn(tell_notices(Arc::clone(&inner)));
         tokio::spawn(sample_rates(Arc::clone(&inner)));
+        tokio::spawn(settle(Arc::clone(&inner)));
         Ok(Node { inner })
     }
 
@@ -98,17 +101,12 @@ impl Node {
         NodeHandle { inner: Arc::clone(&self.inner) }
     }
 
-    /// Stops in order: no new work, goodbye to the peers, what is here recorded, the home unlocked.
+    /// Stops in order: no new work, goodbye to the peers, what is here recorded.
     pub async fn stop(self) {
         self.inner.stop.cancel();
         self.inner.swarms.close_all().await;
         self.inner.peers.stop().await;
         self.inner.swarms.ended().await;
-        let store = self.inner.store.clone();
-        let closed = tokio::task::spawn_blocking(move || store.close()).await;
-        if let Ok(Err(error)) = closed {
-            tracing::warn!(%error, "the state could not be closed in order");
-        }
     }
 }
 
@@ -188,7 +186,7 @@ async fn bind(
     let endpoint = Endpoint::bind(with(settings.listen.clone()))
         .await
         .map_err(|error: LinkError| failure::of_link(&error))?;
-    if let Some(port) = endpoint.port()
+    if let Some(port) = endpoint.addr().direct.first().map(SocketAddr::port)
         && let Err(error) = std::fs::write(&file, format!("{port}\n"))
     {
         tracing::warn!(%error, "the port could not be noted");
@@ -224,6 +222,28 @@ async fn sample_rates(inner: Arc<Inner>) {
         rates.retain(|peer, _| linked.iter().any(|l| l.peer == *peer));
         for linked in linked {
             rates.entry(linked.peer).or_default().sample(&linked);
+        }
+    }
+}
+
+/// Now and then makes what was downloaded safe against a crash of the machine.
+///
+/// A node that ends before has lost nothing: the state says what is not safe yet, and the next one looks.
+async fn settle(inner: Arc<Inner>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SETTLE_EVERY) => {}
+            () = inner.stop.cancelled() => return,
+        }
+        let store = inner.store.clone();
+        match tokio::task::spawn_blocking(move || store.settle()).await {
+            Ok(Ok(settled)) => {
+                for path in settled.damaged {
+                    tracing::warn!(path = %path.display(), "damaged by a crash, no longer served");
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "downloads could not be made safe"),
+            Err(error) => tracing::warn!(%error, "downloads could not be made safe"),
         }
     }
 }

@@ -9,8 +9,7 @@ use potluck_api::{
 };
 use potluck_base::{ContentId, PeerAddr, RelPath};
 use potluck_content::{Kind, Manifest, Ticket, TicketKind};
-use potluck_proto::swarm::GoneWhy;
-use potluck_service::Notice;
+use potluck_service::{GoneWhy, Notice};
 use potluck_service::fetch::Step;
 use potluck_service::peers::Linked;
 use potluck_service::share::ShareStep;

@@ -155,7 +155,12 @@ impl Fetcher {
         }
         let session =
             self.swarms.open(content, map, Holding::Download(Arc::clone(&download)), start)?;
-        let guard = Guard { swarms: Arc::clone(&self.swarms), download: Arc::clone(&download), content };
+        let guard = Guard {
+            swarms: Arc::clone(&self.swarms),
+            download: Arc::clone(&download),
+            content,
+            armed: true,
+        };
         for provider in &providers.kept {
             self.peers.connect_for(&session, provider.peer);
         }
@@ -529,16 +534,21 @@ struct Guard {
     swarms: Arc<Swarms>,
     download: Arc<Download>,
     content: ContentId,
+    armed: bool,
 }
 
 impl Guard {
-    fn disarm(self) {
-        drop(std::mem::ManuallyDrop::new(self));
+    /// The download came to its end: nothing is left to do.
+    fn disarm(mut self) {
+        self.armed = false;
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
         let (swarms, download, content) =
             (Arc::clone(&self.swarms), Arc::clone(&self.download), self.content);
         self.swarms.spawn(async move {

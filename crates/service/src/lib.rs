@@ -16,4 +16,6 @@ pub mod swarm;
 
 pub use error::ServiceError;
 pub use notice::{Notice, Notices};
+pub use potluck_proto::Refusal;
+pub use potluck_proto::swarm::GoneWhy;
 pub use runner::{Player, Runner};

@@ -127,6 +127,14 @@ pub enum Happening {
     Sent { node: u32, life: u32, to: u32, epoch: u32, range: PieceRange },
     /// Pieces have arrived.
     Landed { from: u32, to: u32, epoch: u32, life: u32, range: PieceRange, good: bool },
+    /// A request for values has ended.
+    ValuesCame {
+        node: u32,
+        life: u32,
+        from: u32,
+        files: Range<u32>,
+        result: Result<(), ValuesError>,
+    },
     /// A flooder says something to a node.
     Chatter { from: u32, to: u32 },
 }
@@ -177,6 +185,11 @@ impl Physics<Swarm<u32>> for SwarmPhysics {
             Happening::Landed { from, to, epoch, life, range, good } => {
                 if self.hand(to).life == life && cx.net.is_same(from, to, epoch) {
                     self.landed(from, to, range, good, cx);
+                }
+            }
+            Happening::ValuesCame { node, life, from, files, result } => {
+                if self.hand(node).life == life {
+                    self.values_came(node, from, files, result, cx);
                 }
             }
             Happening::Chatter { from, to } => self.chatter(from, to, cx),
@@ -318,21 +331,30 @@ impl SwarmPhysics {
     fn fetch_values(&mut self, node: u32, from: u32, files: Range<u32>, cx: Cx<'_, '_>) {
         let way = cx.net.delay(node, from);
         let sender = &self.hands[from as usize];
-        let multi: Vec<u32> =
-            files.clone().filter(|file| self.map.file(*file).pieces.len() > 1).collect();
-        let bytes: u64 =
-            multi.iter().map(|file| u64::from(self.map.file(*file).pieces.len()) * 32).sum();
+        let pieces: u32 = files.clone().map(|file| self.map.file(file).pieces.len()).sum();
+        let bytes = u64::from(pieces) * 32;
         let (wait, result) = match sender.character {
             Character::Silent | Character::Flooder => (VALUES_TIME, Err(ValuesError::Unavailable)),
             Character::LyingValues => (way * 2, Err(ValuesError::Lie)),
             _ if !cx.net.is_up(node, from) => (way, Err(ValuesError::Unavailable)),
             _ => (way * 2 + span(bytes, sender.up_rate), Ok(())),
         };
-        // The driver may have verified values that the machine is told of later, or never.
+        let life = self.hand(node).life;
+        cx.later(cx.now + wait, Happening::ValuesCame { node, life, from, files, result });
+    }
+
+    fn values_came(
+        &mut self,
+        node: u32,
+        from: u32,
+        files: Range<u32>,
+        result: Result<(), ValuesError>,
+        cx: Cx<'_, '_>,
+    ) {
         if result.is_ok() {
-            self.hand(node).values.extend(multi);
+            self.hand(node).values.extend(files.clone());
         }
-        cx.outcome(cx.now + wait, node, Outcome::Values { from, files, result });
+        cx.outcome(cx.now, node, Outcome::Values { from, files, result });
     }
 
     /// A flooder says something, often enough to be a burden, and goes on.

@@ -171,6 +171,13 @@ impl<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> World<M, X, W> {
         self.nodes.get(node as usize).and_then(|node| node.machine.as_ref())
     }
 
+    /// Lets the watcher look at a machine that runs.
+    pub fn judge(&mut self, node: u32, look: impl FnOnce(&mut W, &M, &X)) {
+        if let Some(machine) = &self.nodes[node as usize].machine {
+            look(&mut self.watcher, machine, &self.physics);
+        }
+    }
+
     /// Hands a command to a node.
     pub fn command(&mut self, node: u32, command: M::Command) {
         self.handle(node, Input::Command(command));

@@ -1,17 +1,102 @@
 //! A download in progress: takes pieces, remembers which are verified, serves them to others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use potluck_base::{ContentId, PieceRange, PieceSet, RelPath};
-use potluck_content::{Manifest, PieceMap, Values};
+use potluck_content::{FileInfo, Kind, Located, Manifest, PieceMap, Values};
+use rustix::fs::OFlags;
 
-use crate::error::{ReadError, StoreError};
+use crate::below::Below;
+use crate::checkpoint::Turn;
+use crate::error::{ReadError, ReadFault, StoreError};
+use crate::fingerprint::Fingerprint;
+use crate::hashing::piece_on_disk;
+use crate::lru::Lru;
+use crate::part::Part;
+use crate::plan::OnExists;
+use crate::resume::right_pieces;
+use crate::source::{read_part, read_pieces};
+use crate::state::{Inner, Occupied};
+use crate::twins::Twins;
+
+/// Large files that stay open.
+pub(crate) const FILES_OPEN: u64 = 32;
+/// Marked bytes after which marks are written to the database without being asked.
+const UNSAVED_MAX: u64 = 64 * 1024 * 1024;
 
 /// A download in progress. Dropped, it leaves what it has for a later attempt.
-pub struct Download {}
+pub struct Download {
+    pub(crate) store: Arc<Inner>,
+    pub(crate) number: i64,
+    pub(crate) content: ContentId,
+    pub(crate) map: Arc<PieceMap>,
+    pub(crate) manifest: Option<Arc<Manifest>>,
+    /// Of a single file: whether it may be run.
+    pub(crate) executable: bool,
+    /// The folder that the target is in.
+    pub(crate) folder: Below,
+    pub(crate) folder_path: PathBuf,
+    pub(crate) on_exists: OnExists,
+    /// Whether the target is there and is an earlier result of this content.
+    pub(crate) ours: bool,
+    pub(crate) selected: Option<BTreeSet<u32>>,
+    pub(crate) twins: Twins,
+    pub(crate) wanted: PieceSet,
+    pub(crate) places: RwLock<Places>,
+    pub(crate) progress: Mutex<Progress>,
+    /// Rung when a write of a part of a piece ends.
+    pub(crate) quiet: Condvar,
+    pub(crate) open: Mutex<Lru<u32, Arc<File>>>,
+    /// Taken by whoever writes the database or finishes.
+    pub(crate) turn: Mutex<Turn>,
+    pub(crate) _occupied: Occupied,
+}
+
+/// Where the files are. Changes only while the download is finished.
+pub(crate) struct Places {
+    pub(crate) part: Option<Arc<Part>>,
+    /// The target folder, or for a single file the folder that it is in.
+    pub(crate) target: Option<Arc<Below>>,
+    pub(crate) name: RelPath,
+    /// The files at the target.
+    pub(crate) placed: Vec<Option<Fingerprint>>,
+}
+
+/// How far it is.
+pub(crate) struct Progress {
+    /// Verified pieces on the disk.
+    pub(crate) stored: PieceSet,
+    /// And those of files whose twin is complete.
+    pub(crate) have: PieceSet,
+    /// Of the stored ones: those that would survive a crash of the machine.
+    pub(crate) durable: PieceSet,
+    /// Pieces from an earlier attempt that wait for values.
+    pub(crate) unchecked: PieceSet,
+    /// Values that are not in the database yet.
+    pub(crate) fresh_values: Vec<Arc<Values>>,
+    pub(crate) known_values: BTreeSet<u32>,
+    pub(crate) unsaved: u64,
+    pub(crate) unsynced: u64,
+    /// Pieces that are being written bit by bit.
+    partial: BTreeMap<u32, Partial>,
+}
+
+/// A piece that is being written bit by bit.
+#[derive(Default)]
+struct Partial {
+    /// Where the next bytes must start for it to be the work of one writer.
+    next: u32,
+    /// Several writers had their hands on it: only the disk knows what came out.
+    mixed: bool,
+    writing: u32,
+    /// It is being judged: later bytes are dropped.
+    closed: bool,
+}
 
 /// What [`Download::mark`] found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,54 +108,413 @@ pub struct Marked {
     pub bad: Vec<PieceRange>,
 }
 
-/// How a download ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Selected files that were given up.
-    pub missing: Vec<RelPath>,
+impl Progress {
+    pub(crate) fn new(stored: PieceSet, durable: PieceSet, unchecked: PieceSet) -> Self {
+        Self {
+            have: stored.clone(),
+            stored,
+            durable,
+            unchecked,
+            fresh_values: Vec::new(),
+            known_values: BTreeSet::new(),
+            unsaved: 0,
+            unsynced: 0,
+            partial: BTreeMap::new(),
+        }
+    }
 }
 
 impl Download {
     /// Its number in [`crate::Store::unfinished`].
-    pub fn number(&self) -> i64 { unimplemented!() }
+    pub fn number(&self) -> i64 {
+        self.number
+    }
+
     /// What is fetched.
-    pub fn content(&self) -> ContentId { unimplemented!() }
+    pub fn content(&self) -> ContentId {
+        self.content
+    }
+
     /// The numbers of its pieces.
-    pub fn map(&self) -> &Arc<PieceMap> { unimplemented!() }
+    pub fn map(&self) -> &Arc<PieceMap> {
+        &self.map
+    }
+
     /// What a folder contains.
-    pub fn manifest(&self) -> Option<&Arc<Manifest>> { unimplemented!() }
-    /// Where it will be (another number may be chosen at the end with `OnExists::Rename`).
-    pub fn target(&self) -> PathBuf { unimplemented!() }
-    /// The pieces of all selected files, here or not; of equal files only the first.
-    pub fn wanted(&self) -> PieceSet { unimplemented!() }
+    pub fn manifest(&self) -> Option<&Arc<Manifest>> {
+        self.manifest.as_ref()
+    }
+
+    /// Where it will be (with [`OnExists::Rename`] another number may be chosen at the end).
+    pub fn target(&self) -> PathBuf {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        self.folder_path.join(places.name.as_str())
+    }
+
+    /// The pieces of all selected files, here or not; of equal files only those of the first.
+    pub fn wanted(&self) -> PieceSet {
+        self.wanted.clone()
+    }
+
     /// The pieces that are here and verified: what can be served.
-    pub fn have(&self) -> PieceSet { unimplemented!() }
+    pub fn have(&self) -> PieceSet {
+        self.progress().have.clone()
+    }
+
     /// Whether all selected files are here.
-    pub fn is_complete(&self) -> bool { unimplemented!() }
+    pub fn is_complete(&self) -> bool {
+        let progress = self.progress();
+        self.wanted.ranges().all(|range| progress.have.contains_range(range))
+    }
+
     /// The files of several pieces whose values are known.
-    pub fn known_values(&self) -> BTreeSet<u32> { unimplemented!() }
-    /// Remembers a file's values; returns pieces that were on the disk from an earlier attempt and
-    /// turn out to be right.
-    pub fn set_values(&self, file: u32, values: Arc<Values>) -> Result<Vec<PieceRange>, StoreError> { let _ = (file, values); unimplemented!() }
+    pub fn known_values(&self) -> BTreeSet<u32> {
+        self.progress().known_values.clone()
+    }
+
+    /// Remembers a file's values. Returns pieces that were on the disk from an earlier attempt and
+    /// turn out to be right: they are here now.
+    pub fn set_values(
+        &self,
+        file: u32,
+        values: Arc<Values>,
+    ) -> Result<Vec<PieceRange>, StoreError> {
+        let info = self.file_info(file)?;
+        if values.root() != info.id || *values.layout() != info.layout {
+            return Err(StoreError::Mismatch(info.id));
+        }
+        if info.pieces.len() < 2 {
+            return Ok(Vec::new());
+        }
+        self.store.keep_values(values.clone());
+        let unchecked = {
+            let mut progress = self.progress();
+            if progress.known_values.insert(file) {
+                progress.fresh_values.push(values.clone());
+            }
+            if progress.unchecked.first_present(info.pieces.start) >= info.pieces.end {
+                return Ok(Vec::new());
+            }
+            let unchecked = progress.unchecked.clone();
+            progress.unchecked.remove_range(info.pieces);
+            unchecked
+        };
+        let opened = self.opened(file).map_err(|e| self.error("read", file, e))?;
+        let mut right = right_pieces(&opened, &info, &unchecked, &values)
+            .map_err(|e| self.error("read", file, e))?;
+        let mut progress = self.progress();
+        let mut also = Vec::new();
+        for range in &right {
+            also.extend(self.add(&mut progress, *range));
+        }
+        right.extend(also);
+        Ok(right)
+    }
+
     /// A file's values, if they are known. Those of a file of one piece always are.
-    pub fn values(&self, file: u32) -> Result<Option<Arc<Values>>, StoreError> { let _ = file; unimplemented!() }
-    /// Writes bytes of a piece. A whole piece must be verified before; parts of one may be written as
-    /// they come. Bytes of a piece that is here already are dropped.
-    pub fn write(&self, piece: u32, offset: u32, bytes: &[u8]) -> Result<(), StoreError> { let _ = (piece, offset, bytes); unimplemented!() }
-    /// Notes that the caller has verified and written these pieces.
-    pub fn mark(&self, range: PieceRange) -> Result<Marked, StoreError> { let _ = range; unimplemented!() }
+    pub fn values(&self, file: u32) -> Result<Option<Arc<Values>>, StoreError> {
+        let info = self.file_info(file)?;
+        let fresh = |values: &&Arc<Values>| values.root() == info.id;
+        let found = self.progress().fresh_values.iter().find(fresh).cloned();
+        match found {
+            Some(values) => Ok(Some(values)),
+            None => self.store.values(info.layout, info.id),
+        }
+    }
+
+    /// Writes bytes of a piece, from `offset` within the piece.
+    ///
+    /// A piece that comes whole must be verified before. Parts of one may be written as they come, if
+    /// the piece is only marked after all of them were verified. Bytes of a piece that is here already
+    /// are dropped.
+    pub fn write(&self, piece: u32, offset: u32, bytes: &[u8]) -> Result<(), StoreError> {
+        let at = self.located(piece)?;
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        if offset.checked_add(len).is_none_or(|end| end > at.len) {
+            return Err(StoreError::Bug("bytes beyond the end of a piece"));
+        }
+        let whole = len == at.len;
+        if !self.enter(piece, offset, len, whole) {
+            return Ok(());
+        }
+        let written = self.write_at(&at, offset, bytes, whole);
+        if !whole && let Some(partial) = self.progress().partial.get_mut(&piece) {
+            partial.writing -= 1;
+            partial.mixed |= written.is_err();
+            self.quiet.notify_all();
+        }
+        written.map_err(|error| self.error("write", at.file, error))
+    }
+
+    /// Notes that the caller has verified and written these pieces. From now on they are served.
+    pub fn mark(&self, range: PieceRange) -> Result<Marked, StoreError> {
+        if range.end > self.map.total() {
+            return Err(StoreError::Bug("a mark beyond the last piece"));
+        }
+        let mut marked = Marked::default();
+        let mut progress = self.progress();
+        if progress.partial.range(range.start..range.end).next().is_some() {
+            for piece in range.iter() {
+                let one = PieceRange::one(piece);
+                let right;
+                (progress, right) = self.judge(progress, piece)?;
+                if right {
+                    marked.also.extend(self.add(&mut progress, one));
+                } else {
+                    marked.bad.push(one);
+                }
+            }
+        } else {
+            marked.also = self.add(&mut progress, range);
+        }
+        let overdue = progress.unsaved >= UNSAVED_MAX;
+        drop(progress);
+        if overdue {
+            self.save()?;
+        }
+        Ok(marked)
+    }
+
     /// As [`crate::Source::read`], for the pieces that are here.
-    pub fn read(&self, range: PieceRange, buf: &mut Vec<u8>) -> Result<(), ReadError> { let _ = (range, buf); unimplemented!() }
-    /// As [`crate::Source::read_part`].
-    pub fn read_part(&self, piece: u32, offset: u32, len: u32, buf: &mut Vec<u8>) -> Result<(), ReadError> { let _ = (piece, offset, len, buf); unimplemented!() }
-    /// Makes what was marked survive a crash. To be called every two seconds or so, on a thread that may wait.
-    pub fn checkpoint(&self) -> Result<(), StoreError> { unimplemented!() }
-    /// Copies wanted files that are in shares or finished downloads; returns their pieces. To be called
-    /// once, before anything is fetched.
-    pub fn adopt_local(&self, cancel: &AtomicBool) -> Result<Vec<PieceRange>, StoreError> { let _ = cancel; unimplemented!() }
-    /// Moves the result to its place. `given_up` names files that may be missing; any other missing
-    /// file is an error. May be called again after an error, and after success.
-    pub fn finish(&self, given_up: &[u32]) -> Result<Finished, StoreError> { let _ = given_up; unimplemented!() }
+    pub fn read(&self, range: PieceRange, buf: &mut Vec<u8>) -> Result<(), ReadError> {
+        self.check_here(range)?;
+        read_pieces(&self.map, range, buf, |file, offset, part| self.read_file(file, offset, part))
+    }
+
+    /// As [`crate::Source::read_part`], for a piece that is here.
+    pub fn read_part(
+        &self,
+        piece: u32,
+        offset: u32,
+        len: u32,
+        buf: &mut Vec<u8>,
+    ) -> Result<(), ReadError> {
+        self.check_here(PieceRange::one(piece))?;
+        let read_file = |file, at, part: &mut [u8]| self.read_file(file, at, part);
+        read_part(&self.map, piece, offset, len, buf, read_file)
+    }
+
+    pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_selected(&self, file: u32) -> bool {
+        let entry = self.map.file(file).entry as u32;
+        self.selected.as_ref().is_none_or(|selected| selected.contains(&entry))
+    }
+
+    /// A file's path in the manifest; none for a single file.
+    pub(crate) fn rel(&self, file: u32) -> Option<&str> {
+        let manifest = self.manifest.as_ref()?;
+        Some(manifest.entries()[self.map.file(file).entry].path.as_str())
+    }
+
+    pub(crate) fn runs(&self, file: u32) -> bool {
+        let Some(manifest) = &self.manifest else { return self.executable };
+        let kind = &manifest.entries()[self.map.file(file).entry].kind;
+        matches!(kind, Kind::File { executable: true, .. })
+    }
+
+    /// Adds pieces that are on the disk and verified; returns what is here with them.
+    pub(crate) fn add(&self, progress: &mut Progress, range: PieceRange) -> Vec<PieceRange> {
+        if progress.stored.insert_range(range) > 0 {
+            let bytes = self.map.bytes_of(range);
+            progress.unsaved += bytes;
+            progress.unsynced += bytes;
+        }
+        progress.have.insert_range(range);
+        let mut also = Vec::new();
+        if self.twins.is_empty() || range.is_empty() {
+            return also;
+        }
+        for file in self.map.locate(range.start).file..=self.map.locate(range.end - 1).file {
+            let twins = self.twins.of(file);
+            if twins.is_empty() || !progress.stored.contains_range(self.map.file(file).pieces) {
+                continue;
+            }
+            for twin in twins {
+                let pieces = self.map.file(*twin).pieces;
+                if progress.have.insert_range(pieces) > 0 {
+                    also.push(pieces);
+                }
+            }
+        }
+        also
+    }
+
+    /// Opens a file of the part or the target: the small ones for once, the large ones to stay open.
+    pub(crate) fn opened(&self, file: u32) -> io::Result<Arc<File>> {
+        let several = self.map.file(file).pieces.len() > 1;
+        if several {
+            let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&file);
+            if let Some(opened) = known {
+                return Ok(opened);
+            }
+        }
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let missing = || io::Error::from(rustix::io::Errno::NOENT);
+        let opened = if places.placed[file as usize].is_some() {
+            let target = places.target.as_ref().ok_or_else(missing)?;
+            target.file(self.rel(file).unwrap_or(places.name.as_str()), OFlags::RDONLY)?
+        } else {
+            let part = places.part.as_ref().ok_or_else(missing)?;
+            let (rel, len) = (part.rel(self.rel(file)), self.map.file(file).layout.len());
+            if several {
+                part.file(&self.store.disk, rel, len, self.runs(file))?
+            } else {
+                part.below.file(rel, OFlags::RDWR)?
+            }
+        };
+        let opened = Arc::new(opened);
+        if several {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.put(file, opened.clone(), 1);
+        }
+        Ok(opened)
+    }
+
+    pub(crate) fn file_path(&self, file: u32) -> PathBuf {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let top = match &places.part {
+            Some(part) if places.placed[file as usize].is_none() => part.path.clone(),
+            _ => self.folder_path.join(places.name.as_str()),
+        };
+        self.rel(file).map_or_else(|| top.clone(), |rel| top.join(rel))
+    }
+
+    pub(crate) fn error(&self, doing: &'static str, file: u32, error: io::Error) -> StoreError {
+        match StoreError::io(doing, &self.file_path(file), error) {
+            StoreError::NoSpace { .. } => {
+                let mut missing = self.wanted.clone();
+                missing.remove_all(&self.progress().have);
+                let needed = self.map.bytes_of_set(&missing);
+                let free = self.store.disk.free(&**self.folder.root()).unwrap_or(0);
+                StoreError::NoSpace { needed, free }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether bytes may be written now. Keeps account of who writes which part of a piece.
+    fn enter(&self, piece: u32, offset: u32, len: u32, whole: bool) -> bool {
+        let mut progress = self.progress();
+        if progress.stored.contains(piece) {
+            return false;
+        }
+        if whole {
+            if let Some(partial) = progress.partial.get_mut(&piece) {
+                partial.mixed = true;
+                return !partial.closed;
+            }
+            return true;
+        }
+        let partial = progress.partial.entry(piece).or_default();
+        if partial.closed {
+            return false;
+        }
+        partial.mixed |= partial.writing > 0 || partial.next != offset;
+        partial.next = offset + len;
+        partial.writing += 1;
+        true
+    }
+
+    fn write_at(&self, at: &Located, offset: u32, bytes: &[u8], whole: bool) -> io::Result<()> {
+        let info = self.map.file(at.file);
+        if whole && info.pieces.len() == 1 && self.manifest.is_some() {
+            let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+            // Finished: whoever still writes comes too late.
+            let Some(part) = places.part.clone() else { return Ok(()) };
+            drop(places);
+            let rel = part.rel(self.rel(at.file));
+            return part.write_small(&self.store.disk, rel, bytes, self.runs(at.file));
+        }
+        let file = if info.pieces.len() == 1 {
+            let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+            let Some(part) = places.part.clone() else { return Ok(()) };
+            drop(places);
+            let rel = part.rel(self.rel(at.file));
+            Arc::new(part.file(&self.store.disk, rel, info.layout.len(), self.runs(at.file))?)
+        } else {
+            self.opened(at.file)?
+        };
+        self.store.disk.write(&file, bytes, at.offset + u64::from(offset))
+    }
+
+    /// Whether a piece that was written bit by bit is right; it is read again if several wrote it.
+    fn judge<'a>(
+        &'a self,
+        mut progress: MutexGuard<'a, Progress>,
+        piece: u32,
+    ) -> Result<(MutexGuard<'a, Progress>, bool), StoreError> {
+        let at = self.map.locate(piece);
+        let Some(partial) = progress.partial.get_mut(&piece) else { return Ok((progress, true)) };
+        if !partial.mixed && partial.writing == 0 && partial.next == at.len {
+            progress.partial.remove(&piece);
+            return Ok((progress, true));
+        }
+        partial.closed = true;
+        let writing = |progress: &mut Progress| {
+            progress.partial.get(&piece).is_some_and(|partial| partial.writing > 0)
+        };
+        progress = self.quiet.wait_while(progress, writing).unwrap_or_else(PoisonError::into_inner);
+        drop(progress);
+        let right = self.is_right(&at);
+        progress = self.progress();
+        progress.partial.remove(&piece);
+        Ok((progress, right?))
+    }
+
+    fn is_right(&self, at: &Located) -> Result<bool, StoreError> {
+        let info = self.map.file(at.file);
+        let Some(values) = self.values(at.file)? else { return Ok(false) };
+        let value = self
+            .opened(at.file)
+            .and_then(|file| piece_on_disk(&file, &info.layout, at.index, &mut Vec::new()));
+        match value {
+            Ok(value) => Ok(value == *values.get(at.index)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(self.error("read", at.file, error)),
+        }
+    }
+
+    fn read_file(&self, file: u32, offset: u64, part: &mut [u8]) -> Result<(), ReadError> {
+        let info = self.map.file(file);
+        let first = info.pieces.start + (offset >> info.layout.piece_log2()) as u32;
+        let from = match self.twins.stand_in(file) {
+            Some(twin) if !self.progress().stored.contains(first) => twin,
+            _ => file,
+        };
+        let read = self.opened(from).and_then(|opened| opened.read_exact_at(part, offset));
+        read.map_err(|error| self.read_error(file, error.into()))
+    }
+
+    fn check_here(&self, range: PieceRange) -> Result<(), ReadError> {
+        let range = range.intersect(PieceRange::new(0, self.map.total()));
+        let absent = self.progress().have.first_absent(range.start);
+        if range.is_empty() || absent >= range.end {
+            Ok(())
+        } else {
+            Err(self.read_error(self.map.locate(absent).file, ReadFault::Missing))
+        }
+    }
+
+    fn read_error(&self, file: u32, why: ReadFault) -> ReadError {
+        ReadError { pieces: self.map.file(file).pieces, path: self.file_path(file), why }
+    }
+
+    fn located(&self, piece: u32) -> Result<Located, StoreError> {
+        if piece < self.map.total() {
+            Ok(self.map.locate(piece))
+        } else {
+            Err(StoreError::Bug("a piece beyond the last"))
+        }
+    }
+
+    fn file_info(&self, file: u32) -> Result<FileInfo, StoreError> {
+        if file < self.map.files() {
+            Ok(self.map.file(file))
+        } else {
+            Err(StoreError::Bug("a file beyond the last"))
+        }
+    }
 }

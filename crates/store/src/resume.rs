@@ -26,6 +26,14 @@ pub(crate) struct Found {
     pub(crate) unchecked: PieceSet,
 }
 
+/// What an earlier attempt has noted.
+pub(crate) struct Noted<'a> {
+    /// Pieces that were on the disk.
+    pub(crate) durable: &'a PieceSet,
+    /// Pieces that were verified, but not synced.
+    pub(crate) doubtful: &'a PieceSet,
+}
+
 impl Found {
     pub(crate) fn nothing(map: &PieceMap) -> Self {
         let none = PieceSet::none(map.total());
@@ -38,7 +46,7 @@ impl Found {
         below: &Below,
         rel: &str,
         file: &FileInfo,
-        noted: &PieceSet,
+        noted: &Noted<'_>,
         values: Option<&Values>,
     ) -> io::Result<()> {
         let Some(stat) = below.find(rel)? else { return Ok(()) };
@@ -47,7 +55,7 @@ impl Found {
         }
         let whole = u64::try_from(stat.st_size).ok() == Some(file.layout.len());
         if file.pieces.len() == 1 {
-            let believed = noted.contains(file.pieces.start);
+            let believed = noted.durable.contains(file.pieces.start);
             let opened = || below.file(rel, OFlags::RDONLY);
             if whole && (believed || hashes_to(&opened()?, file)?) {
                 self.stored.insert(file.pieces.start);
@@ -65,33 +73,42 @@ impl Found {
         &mut self,
         opened: &File,
         file: &FileInfo,
-        noted: &PieceSet,
+        noted: &Noted<'_>,
         values: Option<&Values>,
     ) -> io::Result<()> {
         let len = opened.metadata()?.len().min(file.layout.len());
-        let (mut buffer, mut next) = (Vec::new(), 0);
-        for (start, end) in data_of(opened, len) {
-            let first = (start >> file.layout.piece_log2()) as u32;
-            let last = ((end - 1) >> file.layout.piece_log2()) as u32;
-            for index in first.max(next)..=last {
-                next = index + 1;
-                let (offset, bytes) = file.layout.span(index);
-                let piece = file.pieces.start + index;
-                if offset + u64::from(bytes) > len {
-                    continue;
-                }
-                // Zeros may be stored as holes: then a noted piece is hashed like the others.
-                let all_data = start <= offset && offset + u64::from(bytes) <= end;
-                if all_data && noted.contains(piece) {
+        let layout = &file.layout;
+        let (mut buffer, mut looked_at) = (Vec::new(), PieceSet::none(layout.pieces()));
+        let mut judge = |index: u32, all_data: bool| -> io::Result<()> {
+            let (offset, bytes) = layout.span(index);
+            if offset + u64::from(bytes) > len || !looked_at.insert(index) {
+                return Ok(());
+            }
+            let piece = file.pieces.start + index;
+            if all_data && noted.durable.contains(piece) {
+                self.stored.insert(piece);
+                self.durable.insert(piece);
+            } else if let Some(values) = values {
+                if *values.get(index) == piece_on_disk(opened, layout, index, &mut buffer)? {
                     self.stored.insert(piece);
-                    self.durable.insert(piece);
-                } else if let Some(values) = values {
-                    if *values.get(index) == piece_on_disk(opened, &file.layout, index, &mut buffer)? {
-                        self.stored.insert(piece);
-                    }
-                } else {
-                    self.unchecked.insert(piece);
                 }
+            } else {
+                self.unchecked.insert(piece);
+            }
+            Ok(())
+        };
+        for (start, end) in data_of(opened, len) {
+            let first = (start >> layout.piece_log2()) as u32;
+            let last = ((end - 1) >> layout.piece_log2()) as u32;
+            for index in first..=last {
+                let (offset, bytes) = layout.span(index);
+                judge(index, start <= offset && offset + u64::from(bytes) <= end)?;
+            }
+        }
+        // Some file systems keep zeros as holes.
+        for piece in file.pieces.iter() {
+            if noted.durable.contains(piece) || noted.doubtful.contains(piece) {
+                judge(piece - file.pieces.start, false)?;
             }
         }
         Ok(())

@@ -6,6 +6,8 @@ use potluck_base::{ContentId, Platform, RelPath, limits, local_name};
 use potluck_content::{Kind, Layout, Manifest, PieceMap, Ticket, Values, hash, link_stays_inside};
 use potluck_proto::{BLOCK_HEADER_BYTES, BlockHeader, Frame, VERSION, VERSION_MIN, judge};
 
+use crate::seeds;
+
 /// A control frame.
 pub fn frame(bytes: &[u8]) -> bool {
     let Ok(frame) = Frame::decode(bytes) else {
@@ -92,6 +94,11 @@ pub fn ticket(bytes: &[u8]) -> bool {
         Ok(&ticket)
     );
     true
+}
+
+/// What stands in a ticket: the checksum, which would keep mutations out, is made to fit.
+pub fn ticket_body(bytes: &[u8]) -> bool {
+    ticket(&seeds::ticket_of_body(bytes))
 }
 
 /// The list of a shared folder.

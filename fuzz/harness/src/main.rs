@@ -25,8 +25,6 @@ const MEMORY_BYTES: usize = 1 << 20;
 /// Memory that each byte of an input may make us take besides: an entry of a manifest has three
 /// bytes at least and is a value of some hundred bytes with a path of its own.
 const MEMORY_PER_BYTE: usize = 128;
-/// How often an input is made to pass its checksum, where there is one.
-const REPAIR_ONCE_IN: u64 = 2;
 
 #[global_allocator]
 static MEMORY: memory::Counting = memory::Counting::new();
@@ -108,9 +106,7 @@ fn smoke(target: &Target, seed: u64, time: Duration) -> Result<(), String> {
         }
     }
     while start.elapsed() < time {
-        let raw = mutator.next_input();
-        let repair = target.repair.filter(|_| mutator.once_in(REPAIR_ONCE_IN));
-        let input = repair.map_or_else(|| raw.clone(), |repair| repair(&raw));
+        let input = mutator.next_input();
         inputs += 1;
         if attack(target, &input)? {
             accepted += 1;
@@ -153,10 +149,7 @@ fn attack(target: &Target, input: &[u8]) -> Result<bool, String> {
 
 fn reproduction(target: &str, input: &[u8]) -> String {
     let hex = data_encoding::HEXLOWER.encode(input);
-    format!(
-        "cargo run -p potluck-fuzz -- --target {} --input {hex}",
-        target.name
-    )
+    format!("cargo run -p potluck-fuzz -- --target {target} --input {hex}")
 }
 
 /// Ends the program when an input never comes back.
@@ -164,12 +157,53 @@ fn watch() {
     loop {
         std::thread::sleep(Duration::from_secs(1));
         let tried = TRIED.lock().expect("nobody panics with it");
-        if let Some((_, again)) = tried
+        let stuck = tried
             .as_ref()
-            .filter(|(at, _)| at.elapsed() > 2 * INPUT_TIME)
-        {
+            .filter(|trial| trial.since.elapsed() > 2 * INPUT_TIME);
+        if let Some(trial) = stuck {
+            let again = reproduction(trial.target, &trial.input);
             eprintln!("it does not come back; again with: {again}");
             std::process::exit(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(check: fn(&[u8]) -> bool) -> String {
+        let target = Target {
+            name: "made_up",
+            seeds: Vec::new,
+            check,
+        };
+        attack(&target, &[0xab]).expect_err("is a fault")
+    }
+
+    #[test]
+    fn a_panic_is_a_fault_that_can_be_played_again() {
+        let told = fault(|bytes| bytes[1] == 0);
+        assert!(
+            told.contains("panics") && told.ends_with("--target made_up --input ab"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn taking_much_memory_for_few_bytes_is_a_fault_even_if_it_is_not_used() {
+        let told = fault(|bytes| Vec::<u8>::with_capacity(64 << 20).capacity() < bytes.len());
+        assert!(told.contains("bytes of memory"), "{told}");
+    }
+
+    #[test]
+    fn a_decoder_that_refuses_its_own_encoding_is_a_fault() {
+        let target = Target {
+            name: "made_up",
+            seeds: || vec![vec![1]],
+            check: |_| false,
+        };
+        let told = smoke(&target, 1, Duration::ZERO).expect_err("is a fault");
+        assert!(told.contains("valid encoding"), "{told}");
     }
 }

@@ -56,11 +56,6 @@ impl Mutator {
         bytes
     }
 
-    /// Whether something happens that happens once in `of` times.
-    pub fn once_in(&mut self, of: u64) -> bool {
-        self.dice.chance(1, of)
-    }
-
     /// Keeps an input that was accepted: what lies beyond it is reached from there.
     pub fn keep(&mut self, bytes: Vec<u8>) {
         if self.pool.len() < self.seeds + KEPT {
@@ -71,8 +66,14 @@ impl Mutator {
         }
     }
 
+    /// A seed, or as often one of those that were accepted.
     fn any(&mut self) -> &Vec<u8> {
-        let index = self.below(self.pool.len());
+        let from_seeds = self.dice.chance(1, 2);
+        let index = self.below(if from_seeds {
+            self.seeds
+        } else {
+            self.pool.len()
+        });
         &self.pool[index]
     }
 
@@ -161,7 +162,10 @@ mod tests {
     use super::*;
 
     fn inputs(seed: u64) -> Vec<Vec<u8>> {
-        let mut mutator = Mutator::new(seed, vec![b"potluck".to_vec(), vec![]]);
+        let mut mutator = Mutator::new(
+            seed,
+            vec![b"who shares a dish eats from many".to_vec(), vec![]],
+        );
         (0..2000).map(|_| mutator.next_input()).collect()
     }
 

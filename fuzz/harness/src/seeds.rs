@@ -144,7 +144,7 @@ pub fn ticket_bodies() -> Vec<Vec<u8>> {
 }
 
 /// Takes bytes for what stands in a ticket and adds checksum and text form.
-pub fn repair_ticket(bytes: &[u8]) -> Vec<u8> {
+pub fn ticket_of_body(bytes: &[u8]) -> Vec<u8> {
     let mut whole = bytes.to_vec();
     whole.extend_from_slice(&hash(bytes).0[..TICKET_SUM_BYTES]);
     let text = data_encoding::BASE32_NOPAD

@@ -102,8 +102,7 @@ impl Handshake {
                     }
                 }
                 Err(error) => {
-                    // Once more, for the alert, which comes before any further look at the bytes.
-                    let _ = self.step(outgoing);
+                    self.collect_alert(&error, outgoing);
                     return Err(self.explain(error));
                 }
             }
@@ -163,6 +162,25 @@ impl Handshake {
             Step::Done if handshaking => Step::Blocked,
             step => step,
         })
+    }
+
+    /// Fetches what tells the peer about an error of ours.
+    fn collect_alert(&mut self, error: &Error, outgoing: &mut Vec<u8>) {
+        // What cannot be cut into messages stays in the buffer, and rustls must not see it twice:
+        // after one step, which yields the alert, it would.
+        let once = matches!(
+            error,
+            Error::InvalidMessage(_)
+                | Error::PeerSentOversizedRecord
+                | Error::DecryptError
+                | Error::PeerMisbehaved(_)
+        );
+        // Part of our flight may come before the alert, in up to five pieces.
+        for _ in 0..if once { 1 } else { 8 } {
+            if !matches!(self.step(outgoing), Ok(Step::Again)) {
+                break;
+            }
+        }
     }
 
     /// Shows rustls one more record; `false` if none is complete.

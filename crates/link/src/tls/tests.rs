@@ -193,7 +193,7 @@ fn garbage_is_an_error_or_waits_for_more_but_never_a_panic() {
         dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         dice >> 8
     };
-    for _ in 0..500 {
+    for _ in 0..3000 {
         let mut bytes = hello.clone();
         for _ in 0..1 + roll() % 4 {
             let at = roll() as usize % bytes.len();

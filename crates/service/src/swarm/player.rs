@@ -30,6 +30,7 @@ pub struct SwarmPlayer {
 impl SwarmPlayer {
     /// Plays for `session` over the links of `peers`.
     pub fn new(session: Arc<Session>, peers: &Arc<Peers>) -> Self {
+        Self { session, peers: Arc::downgrade(peers) }
     }
 
     fn linked(&self, peer: PeerId) -> Option<Arc<Linked>> {

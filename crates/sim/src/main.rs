@@ -1,0 +1,105 @@
+//! Runs scenarios from seeds and prints one line for each: `potluck-sim swarm --seeds 0..1000`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use potluck_sim::{Plan, Report, run, run_plan};
+
+/// Runs Potluck's machines in virtual time.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Piece exchange: seeds, receivers, liars, broken links, crashes.
+    Swarm {
+        /// Seeds to run, as FIRST..END.
+        #[arg(long, value_parser = parse_seeds, default_value = "0..100")]
+        seeds: std::ops::Range<u64>,
+        /// Honest receivers; else the seed decides.
+        #[arg(long)]
+        receivers: Option<u32>,
+        /// Pieces of 64 KiB; else the seed decides.
+        #[arg(long)]
+        pieces: Option<u32>,
+        /// One seed, equal links, no trouble: shows how good the schedule is.
+        #[arg(long)]
+        fair: bool,
+        /// Bytes per second of every up-link, with --fair.
+        #[arg(long, default_value_t = 2_500_000)]
+        rate: u64,
+        /// Milliseconds of delay in one direction, with --fair.
+        #[arg(long, default_value_t = 10)]
+        delay: u64,
+        /// Print reports as JSON, one a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> io::Result<ExitCode> {
+    let What::Swarm { seeds, receivers, pieces, fair, rate, delay, json } = Cli::parse().what;
+    let mut out = io::stdout().lock();
+    let mut failed = Vec::new();
+    for seed in seeds {
+        if !json {
+            write!(out, "seed {seed}: ")?;
+            out.flush()?;
+        }
+        let report = if fair {
+            let (receivers, pieces) = (receivers.unwrap_or(8), pieces.unwrap_or(1024));
+            let delay = Duration::from_millis(delay);
+            run_plan(&Plan::fair(seed, receivers, pieces, rate, delay))
+        } else {
+            run(seed, receivers, pieces)
+        };
+        if json {
+            serde_json::to_writer(&mut out, &report)?;
+            writeln!(out)?;
+        } else {
+            show(&mut out, &report)?;
+        }
+        if !report.faults.is_empty() {
+            failed.push(seed);
+        }
+    }
+    match failed.first() {
+        None => Ok(ExitCode::SUCCESS),
+        Some(first) => {
+            let again = format!("--seeds {first}..{}", first + 1);
+            writeln!(io::stderr(), "{} runs failed; the first again: {again}", failed.len())?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let last = report.finished.iter().copied().fold(0.0, f64::max);
+    let verdict = if report.faults.is_empty() { "ok" } else { "FAILED" };
+    writeln!(
+        out,
+        "{verdict}, {} nodes, {} pieces, last done after {last:.2} s, waste {:.1} %, \
+         seed sent {:.2} x, {} steps, trace {}",
+        report.nodes,
+        report.pieces,
+        report.waste * 100.0,
+        report.seed_sent,
+        report.steps,
+        report.trace
+    )?;
+    for fault in report.faults.iter().take(10) {
+        writeln!(out, "    {fault}")?;
+    }
+    Ok(())
+}
+
+fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no number"));
+    let (first, end) = text.split_once("..").ok_or("write it as FIRST..END")?;
+    Ok(number(first)?..number(end)?)
+}
