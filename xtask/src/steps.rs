@@ -1,4 +1,5 @@
-//! Runs programs one after another, says what runs and how long it took, and stops at the first that fails.
+//! Runs programs one after another, says what runs and how long it took, and stops at the first
+//! that fails.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

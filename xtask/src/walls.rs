@@ -1,4 +1,5 @@
-//! The walls between crates: who may import whom. `ARCHITECTURE.md` draws them, this table keeps them.
+//! The walls between crates: who may import whom. `ARCHITECTURE.md` draws them, this table keeps
+//! them.
 
 use std::path::Path;
 
@@ -164,6 +165,11 @@ const TESTKIT: &str = "potluck-testkit";
 /// Packages from elsewhere, or families `NAME-…` of them, that belong to one room.
 const OWNED: &[(&str, &[&str], &str)] = &[
     ("iroh", &["potluck-link"], "only `link` knows QUIC"),
+    (
+        "netwatch",
+        &["potluck-link"],
+        "only `link` watches networks",
+    ),
     ("quinn", &["potluck-link"], "only `link` knows QUIC"),
     ("rustls", &["potluck-link"], "only `link` knows TLS"),
     ("tokio-rustls", &["potluck-link"], "only `link` knows TLS"),

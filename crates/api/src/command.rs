@@ -6,7 +6,8 @@ use potluck_base::ContentId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a door asks of a node. Paths are absolute: a node and its door may stand in different folders.
+/// What a door asks of a node. Paths are absolute: a node and its door may stand in different
+/// folders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
@@ -21,7 +22,8 @@ pub enum Command {
         #[serde(default)]
         name: Option<String>,
     },
-    /// Fetches what a ticket names; continues where an earlier try stopped. Answer: [`crate::Reply::Got`].
+    /// Fetches what a ticket names; continues where an earlier try stopped. Answer:
+    /// [`crate::Reply::Got`].
     Get {
         /// The ticket.
         ticket: String,
@@ -45,7 +47,8 @@ pub enum Command {
         /// The ticket.
         ticket: String,
     },
-    /// Tells what this node shares and what it has not finished fetching. Answer: [`crate::Reply::Shares`].
+    /// Tells what this node shares and what it has not finished fetching. Answer:
+    /// [`crate::Reply::Shares`].
     Ls,
     /// Stops offering a share; its files stay. Answer: [`crate::Reply::Unshared`].
     Unshare {
@@ -62,8 +65,8 @@ pub enum Command {
     Paths,
     /// Tells every setting and where it comes from. Answer: [`crate::Reply::Config`].
     ConfigShow,
-    /// Waits until [`crate::ShareInfo::receivers_done`] of a share is at least `count`, telling each by
-    /// [`crate::Event::ReceiverDone`]. Answer: [`crate::Reply::Received`].
+    /// Waits until [`crate::ShareInfo::receivers_done`] of a share is at least `count`, telling
+    /// each by [`crate::Event::ReceiverDone`]. Answer: [`crate::Reply::Received`].
     AwaitReceivers {
         /// The share.
         #[schema(value_type = String)]

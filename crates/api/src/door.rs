@@ -1,4 +1,5 @@
-//! How a door finds a node: the file that a running node leaves in its home, and what it answers to anyone.
+//! How a door finds a node: the file that a running node leaves in its home, and what it answers to
+//! anyone.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -21,14 +22,19 @@ pub struct ApiFile {
     pub token: String,
     /// The node's process.
     pub pid: u32,
-    /// Whether that process goes on until it is told to stop; else it ends with the command it runs.
+    /// Whether that process goes on until it is told to stop; else it ends with the command it
+    /// runs.
     #[serde(default)]
     pub daemon: bool,
 }
 
 impl fmt::Debug for ApiFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ApiFile({} of process {}, token hidden)", self.address, self.pid)
+        write!(
+            f,
+            "ApiFile({} of process {}, token hidden)",
+            self.address, self.pid
+        )
     }
 }
 

@@ -50,7 +50,8 @@ impl ErrorKind {
         ErrorKind::Busy,
     ];
 
-    /// Exit code of the program, HTTP status, and what both mean. Scripts rely on these: never change one.
+    /// Exit code of the program, HTTP status, and what both mean. Scripts rely on these: never
+    /// change one.
     const fn row(self) -> (u8, u16, &'static str) {
         match self {
             ErrorKind::Internal => (1, 500, "a fault of Potluck's own"),

@@ -1,7 +1,8 @@
 //! What one may ask a node and what it answers; the only language of all doors.
 //!
-//! A door sends one [`Command`] and reads [`Line`]s: any number of [`Event`]s, then one [`Outcome`].
-//! All of it is JSON with a `type` in kebab-case; numbers of bytes are bytes, durations name their unit.
+//! A door sends one [`Command`] and reads [`Line`]s: any number of [`Event`]s, then one
+//! [`Outcome`]. All of it is JSON with a `type` in kebab-case; numbers of bytes are bytes,
+//! durations name their unit.
 
 mod command;
 mod door;

@@ -1,4 +1,5 @@
-//! What the person typed: flags, verbs and nothing that needs more than the command line and the environment.
+//! What the person typed: flags, verbs and nothing that needs more than the command line and the
+//! environment.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -8,19 +9,23 @@ use std::process::ExitCode;
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+};
 use potluck_api::{ApiError, ErrorKind, Line, Outcome};
 use potluck_node::{Config, Overrides};
 
 use crate::commands::{
     completions, config, daemon, demo, get, id, ls, paths, peers, send, share, status, unshare,
 };
+use crate::suggest::Suggestion;
 use crate::{exit, suggest};
 
-/// Share files and folders directly between your devices: encrypted, verified, resumable, nobody in the middle.
+/// Share files and folders directly between your devices: encrypted, verified, resumable, nobody in
+/// the middle.
 #[derive(Debug, Parser)]
-#[command(name = "potluck", version, after_help = exit::table(), max_term_width = 100)]
-#[command(subcommand_required = true, arg_required_else_help = true, infer_subcommands = false)]
+#[command(name = "potluck", bin_name = "potluck", version, max_term_width = 100)]
+#[command(after_help = exit::table(), subcommand_required = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -36,23 +41,40 @@ pub(crate) struct Globals {
     #[arg(long, global = true, env = "POTLUCK_HOME", value_name = "FOLDER")]
     home: Option<PathBuf>,
     /// Addresses to listen on for peers, if this command starts the node
-    #[arg(long, global = true, env = "POTLUCK_LISTEN", value_name = "ADDRESS:PORT,…")]
+    #[arg(
+        long,
+        global = true,
+        env = "POTLUCK_LISTEN",
+        value_name = "ADDRESS:PORT,…"
+    )]
     listen: Option<String>,
     /// A setting for the node, if this command starts it; see "potluck config show"
-    #[arg(long = "set", global = true, env = "POTLUCK_SET", value_name = "KEY=VALUE")]
+    #[arg(
+        long = "set",
+        global = true,
+        env = "POTLUCK_SET",
+        value_name = "KEY=VALUE"
+    )]
     #[arg(action = ArgAction::Append, value_parser = pair, value_delimiter = '\n')]
     settings: Vec<(String, String)>,
     /// Write JSON, a value a line: events as they come, the outcome as the last
     #[arg(long, global = true, env = "POTLUCK_JSON", value_parser = BoolishValueParser::new())]
     pub(crate) json: bool,
     /// Show nothing but results and failures
-    #[arg(short, long, global = true, env = "POTLUCK_QUIET", value_parser = BoolishValueParser::new())]
+    #[arg(short, long, global = true, env = "POTLUCK_QUIET")]
+    #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) quiet: bool,
     /// Log to stderr; more with -vv and -vvv
     #[arg(short, long, global = true, env = "POTLUCK_VERBOSE", action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Colour the output
-    #[arg(long, global = true, env = "POTLUCK_COLOR", value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        env = "POTLUCK_COLOR",
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     pub(crate) color: Color,
 }
 
@@ -121,7 +143,8 @@ pub(crate) struct Invocation {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) home: Option<PathBuf>,
-    /// Only if it stands on the command line: the node reads its environment itself, and tells it apart.
+    /// Only if it stands on the command line: the node reads its environment itself, and tells it
+    /// apart.
     pub(crate) listen: Option<String>,
     pub(crate) others: Vec<(String, String)>,
 }
@@ -129,7 +152,10 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the node's configuration, with the flags on top.
     pub(crate) fn load(&self) -> Result<Config, ApiError> {
-        let overrides = Overrides { listen: self.listen.clone(), config: self.others.clone() };
+        let overrides = Overrides {
+            listen: self.listen.clone(),
+            config: self.others.clone(),
+        };
         Config::load(self.home.clone(), overrides)
     }
 }
@@ -137,16 +163,37 @@ impl Settings {
 /// Reads a command line.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Invocation, Ended> {
     let args: Vec<OsString> = args.collect();
+    if args.len() <= 1 {
+        return Err(Ended::Nothing);
+    }
     let json = wants_json(&args);
-    let ended = |error| Ended { error, json };
-    let matches = Cli::command().try_get_matches_from(args).map_err(ended)?;
+    let ended = |error| Ended::Clap { error, json };
+    let matches = command().try_get_matches_from(args).map_err(ended)?;
     let Cli { globals, verb } = Cli::from_arg_matches(&matches).map_err(ended)?;
     let settings = Settings {
         home: globals.home.clone(),
-        listen: globals.listen.clone().filter(|_| is_typed(&matches, "listen")),
+        listen: globals
+            .listen
+            .clone()
+            .filter(|_| is_typed(&matches, "listen")),
         others: globals.settings.clone(),
     };
-    Ok(Invocation { globals, verb, settings })
+    Ok(Invocation {
+        globals,
+        verb,
+        settings,
+    })
+}
+
+/// The command line as clap sees it. Values of the environment stay out of the help: some are long,
+/// some secret.
+pub(crate) fn command() -> clap::Command {
+    fn hide_values(command: clap::Command) -> clap::Command {
+        command
+            .mut_args(|arg| arg.hide_env_values(true))
+            .mut_subcommands(hide_values)
+    }
+    hide_values(Cli::command())
 }
 
 fn is_typed(matches: &ArgMatches, name: &str) -> bool {
@@ -160,36 +207,56 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 /// Whether JSON is asked for, even if nothing else on the command line makes sense.
 fn wants_json(args: &[OsString]) -> bool {
-    let in_env = std::env::var("POTLUCK_JSON")
-        .is_ok_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"));
-    in_env || args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json")
+    let in_env = std::env::var("POTLUCK_JSON").is_ok_and(|value| {
+        matches!(
+            value.to_ascii_lowercase().as_str(),
+            "1" | "true" | "yes" | "on"
+        )
+    });
+    in_env
+        || args
+            .iter()
+            .take_while(|arg| *arg != "--")
+            .any(|arg| arg == "--json")
 }
 
-/// A command line that needs no running: help, version, or one that makes no sense.
+/// A command line that needs no running.
 #[derive(Debug)]
-pub(crate) struct Ended {
-    error: clap::Error,
-    json: bool,
+pub(crate) enum Ended {
+    /// There is nothing on it.
+    Nothing,
+    /// Help, version, or what makes no sense.
+    Clap {
+        /// Which of them.
+        error: clap::Error,
+        /// Whether it is to be told in JSON.
+        json: bool,
+    },
 }
 
 impl Ended {
     /// Shows what there is to show.
     pub(crate) fn show(self) -> ExitCode {
-        if !self.error.use_stderr() {
-            // Help into a pipe that closed early is help enough.
-            let _ = self.error.print();
-            return ExitCode::SUCCESS;
-        }
-        let suggestion = unknown_verb(&self.error).and_then(suggest::for_first_word);
-        // The exit code tells even if stdout and stderr are gone.
-        let _ = match (self.json, suggestion) {
-            (true, suggestion) => show_json(&self.error, suggestion),
-            (false, Some(suggestion)) => {
-                writeln!(std::io::stderr(), "error: {}\n{}", suggestion.problem, suggestion.proposal)
+        // In all cases the exit code tells even if stdout and stderr are gone.
+        let _ = match self {
+            Ended::Nothing => write!(std::io::stderr(), "{}", command().render_help()),
+            Ended::Clap { error, .. } if !error.use_stderr() => {
+                let _ = error.print();
+                return ExitCode::SUCCESS;
             }
-            (false, None) => self.error.print(),
+            Ended::Clap { error, json } => show_failure(&error, json),
         };
         ExitCode::from(ErrorKind::Usage.exit_code())
+    }
+}
+
+fn show_failure(error: &clap::Error, json: bool) -> std::io::Result<()> {
+    match (json, unknown_verb(error).and_then(suggest::for_first_word)) {
+        (true, suggestion) => show_json(error, suggestion),
+        (false, Some(Suggestion { problem, proposal })) => {
+            writeln!(std::io::stderr(), "error: {problem}\n{proposal}")
+        }
+        (false, None) => error.print(),
     }
 }
 
@@ -200,7 +267,7 @@ fn unknown_verb(error: &clap::Error) -> Option<&str> {
     }
 }
 
-fn show_json(error: &clap::Error, suggestion: Option<suggest::Suggestion>) -> std::io::Result<()> {
+fn show_json(error: &clap::Error, suggestion: Option<Suggestion>) -> std::io::Result<()> {
     let failure = match suggestion {
         Some(suggestion) => ApiError::usage(suggestion.problem).hint(suggestion.proposal),
         None => {
@@ -230,13 +297,23 @@ mod tests {
     #[test]
     fn every_flag_has_an_environment_variable() {
         fn check(command: &clap::Command) {
-            for arg in command.get_arguments().filter(|arg| arg.get_long().is_some()) {
+            for arg in command
+                .get_arguments()
+                .filter(|arg| arg.get_long().is_some())
+            {
                 let name = arg.get_id().as_str();
                 if matches!(name, "help" | "version") || arg.is_hide_set() {
                     continue;
                 }
-                let env = arg.get_env().and_then(|env| env.to_str()).unwrap_or_default();
-                assert!(env.starts_with("POTLUCK_"), "--{name} of {}", command.get_name());
+                let env = arg
+                    .get_env()
+                    .and_then(|env| env.to_str())
+                    .unwrap_or_default();
+                assert!(
+                    env.starts_with("POTLUCK_"),
+                    "--{name} of {}",
+                    command.get_name()
+                );
             }
             command.get_subcommands().for_each(check);
         }

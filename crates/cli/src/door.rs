@@ -1,4 +1,5 @@
-//! The way to the node: one that runs already, of this home, or one of our own. Commands are the same over both.
+//! The way to the node: one that runs already, of this home, or one of our own. Commands are the
+//! same over both.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -59,7 +60,11 @@ impl<'a> Door<'a> {
             () = context.interrupt.wait() => return Err(Interrupt::error()),
             node = find_or_start(context, purpose) => node?,
         };
-        Ok(Self { context, purpose, node })
+        Ok(Self {
+            context,
+            purpose,
+            node,
+        })
     }
 
     /// The process that runs the node, if it is not this one.
@@ -89,8 +94,10 @@ impl<'a> Door<'a> {
                 result => return result,
             }
         }
-        Err(ApiError::new(ErrorKind::Interrupted, "the nodes of this home keep ending")
-            .hint("run the same command again to continue"))
+        Err(
+            ApiError::new(ErrorKind::Interrupted, "the nodes of this home keep ending")
+                .hint("run the same command again to continue"),
+        )
     }
 
     /// Asks a quick question beside a command that runs.
@@ -199,7 +206,8 @@ impl Own {
     }
 
     async fn stop(self) {
-        // Commands of other doors end first and go elsewhere; the file goes last, when the home is free.
+        // Commands of other doors end first and go elsewhere; the file goes last, when the home is
+        // free.
         if let Some(api) = &self.api {
             api.end_commands();
         }

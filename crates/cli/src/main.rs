@@ -23,7 +23,8 @@ use crate::error::CliError;
 use crate::signals::Interrupt;
 use crate::ui::Ui;
 
-/// How long threads may still read or write once a command is over; what matters was written before.
+/// How long threads may still read or write once a command is over; what matters was written
+/// before.
 const WIND_UP_TIME: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -38,7 +39,8 @@ fn play() -> ExitCode {
         Err(ended) => return ended.show(),
     };
     let ui = Ui::new(&invocation.globals);
-    // The one command that needs neither a home nor a runtime, and must be as quick as the shell's start.
+    // The one command that needs neither a home nor a runtime, and must be as quick as the shell's
+    // start.
     let result = match &invocation.verb {
         Verb::Completions(args) => commands::completions::run(args),
         _ => run(invocation, &ui),
@@ -58,7 +60,15 @@ fn run(invocation: Invocation, ui: &Ui) -> Result<(), CliError> {
     let result = runtime.block_on(async {
         let interrupt = Interrupt::listen()?;
         let settings = invocation.settings;
-        commands::run(invocation.verb, &Context { ui: ui.clone(), settings, interrupt }).await
+        commands::run(
+            invocation.verb,
+            &Context {
+                ui: ui.clone(),
+                settings,
+                interrupt,
+            },
+        )
+        .await
     });
     runtime.shutdown_timeout(WIND_UP_TIME);
     result
@@ -77,7 +87,11 @@ fn log(invocation: &Invocation) {
         // `potluck=…` means all our crates, whose targets begin with `potluck_`.
         EnvFilter::new(default)
     });
-    let to_stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let to_stderr = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter);
     // A second subscriber would be a fault of ours, and no reason to stop.
-    let _ = to_stderr.with_ansi(console::colors_enabled_stderr()).try_init();
+    let _ = to_stderr
+        .with_ansi(console::colors_enabled_stderr())
+        .try_init();
 }

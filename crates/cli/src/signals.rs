@@ -1,9 +1,16 @@
 //! Ctrl-C and its relatives: the first asks to stop, the second stops at once.
 
+use std::time::Duration;
+
 use potluck_api::{ApiError, ErrorKind};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::exit::STOPPED_AT_ONCE;
+
+/// A second signal that comes sooner is the first one again: `timeout` and shells signal a process
+/// and then its group, and no person is this quick.
+const SAME_SIGNAL_TIME: Duration = Duration::from_millis(300);
 
 /// Whether the person, or the system, asked the program to stop.
 #[derive(Clone, Debug)]
@@ -19,7 +26,10 @@ impl Interrupt {
         tokio::spawn(async move {
             signals.next().await;
             ask.send_replace(true);
-            signals.next().await;
+            let first = Instant::now();
+            while first.elapsed() < SAME_SIGNAL_TIME {
+                signals.next().await;
+            }
             std::process::exit(STOPPED_AT_ONCE.into());
         });
         Ok(Self(asked))
@@ -41,14 +51,22 @@ impl Interrupt {
 }
 
 #[cfg(unix)]
-struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+struct Signals(
+    tokio::signal::unix::Signal,
+    tokio::signal::unix::Signal,
+    tokio::signal::unix::Signal,
+);
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let of = |kind| signal(kind);
-        let (int, term, hup) = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup());
+        let (int, term, hup) = (
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        );
         Ok(Self(of(int)?, of(term)?, of(hup)?))
     }
 

@@ -27,11 +27,7 @@ pub(crate) trait Node: Clone + Send + Sync + 'static {
 }
 
 impl Node for NodeHandle {
-    async fn run(
-        &self,
-        command: Command,
-        events: mpsc::Sender<Event>,
-    ) -> Result<Reply, ApiError> {
+    async fn run(&self, command: Command, events: mpsc::Sender<Event>) -> Result<Reply, ApiError> {
         NodeHandle::run(self, command, events).await
     }
 

@@ -55,7 +55,8 @@ impl From<HttpError> for ApiError {
     }
 }
 
-/// A running API. Dropping it stops it at once; [`ApiServer::stop`] lets commands say their last words.
+/// A running API. Dropping it stops it at once; [`ApiServer::stop`] lets commands say their last
+/// words.
 #[derive(Debug)]
 pub struct ApiServer {
     /// Where it listens.
@@ -71,7 +72,8 @@ pub struct ApiServer {
     _published: PublishedFile,
 }
 
-/// Serves the API of a node that ends with the command it runs, on a loopback address; port 0 takes a free one.
+/// Serves the API of a node that ends with the command it runs, on a loopback address; port 0 takes
+/// a free one.
 pub async fn serve(handle: NodeHandle, listen: SocketAddr) -> Result<ApiServer, HttpError> {
     serve_node(handle, listen, false).await
 }
@@ -89,14 +91,26 @@ async fn serve_node<N: Node>(
     if !listen.ip().is_loopback() {
         return Err(HttpError::NotLoopback(listen));
     }
-    let refused = |error| HttpError::Listen { address: listen, error };
+    let refused = |error| HttpError::Listen {
+        address: listen,
+        error,
+    };
     let listener = TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let token = new_token()?;
     let stopping = CancellationToken::new();
     let closing = CancellationToken::new();
-    let file = ApiFile { address, token: token.clone(), pid: std::process::id(), daemon };
-    let router = guarded(node.clone(), Guard::new(address, token.clone()), stopping.clone());
+    let file = ApiFile {
+        address,
+        token: token.clone(),
+        pid: std::process::id(),
+        daemon,
+    };
+    let router = guarded(
+        node.clone(),
+        Guard::new(address, token.clone()),
+        stopping.clone(),
+    );
     // Published last: who reads the file finds somebody listening.
     let published = PublishedFile::publish(node.home(), &file)?;
     node.set_api_address(address);
@@ -107,7 +121,14 @@ async fn serve_node<N: Node>(
             tracing::error!(%error, "the API ended");
         }
     });
-    Ok(ApiServer { address, token, stopping, closing, task, _published: published })
+    Ok(ApiServer {
+        address,
+        token,
+        stopping,
+        closing,
+        task,
+        _published: published,
+    })
 }
 
 fn guarded<N: Node>(node: N, guard_by: Guard, stopping: CancellationToken) -> Router {
@@ -118,9 +139,11 @@ fn guarded<N: Node>(node: N, guard_by: Guard, stopping: CancellationToken) -> Ro
 }
 
 impl ApiServer {
-    /// Ends running commands, as interrupted where they do not end by themselves, and takes no more.
+    /// Ends running commands, as interrupted where they do not end by themselves, and takes no
+    /// more.
     ///
-    /// The file in the home stays, so that whoever waits for the node's end sees it come with [`ApiServer::stop`].
+    /// The file in the home stays, so that whoever waits for the node's end sees it come with
+    /// [`ApiServer::stop`].
     pub fn end_commands(&self) {
         self.stopping.cancel();
     }

@@ -11,7 +11,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::node::Node;
 
-/// Events that may wait for a door that reads slowly; then the command decides whether to drop or to wait.
+/// Events that may wait for a door that reads slowly; then the command decides whether to drop or
+/// to wait.
 const EVENTS_QUEUED: usize = 256;
 /// How long a command may take to end by itself once the server stops.
 const LAST_WORDS_TIME: Duration = Duration::from_millis(250);
@@ -35,7 +36,13 @@ pub(crate) fn run<N: Node>(
     // A task of its own: a door that does not read must not stop the work.
     let task = tokio::spawn(async move { node.run(command, sender).await });
     let task = AbortOnDropHandle::new(task);
-    let running = Running { events, task, stopping, outcome: None, ended: false };
+    let running = Running {
+        events,
+        task,
+        stopping,
+        outcome: None,
+        ended: false,
+    };
     stream::unfold(running, |mut running| async move {
         let line = running.next().await?;
         Some((line, running))

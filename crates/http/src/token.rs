@@ -22,7 +22,10 @@ pub(crate) fn same_secret(shown: &[u8], secret: &[u8]) -> bool {
     if shown.len() != secret.len() {
         return false;
     }
-    let difference = shown.iter().zip(secret).fold(0, |all, (a, b)| all | (a ^ b));
+    let difference = shown
+        .iter()
+        .zip(secret)
+        .fold(0, |all, (a, b)| all | (a ^ b));
     std::hint::black_box(difference) == 0
 }
 
@@ -34,7 +37,8 @@ pub(crate) struct PublishedFile {
 }
 
 impl PublishedFile {
-    /// Writes the file: readable by this user only from its first moment, complete or not there at all.
+    /// Writes the file: readable by this user only from its first moment, complete or not there at
+    /// all.
     pub(crate) fn publish(home: &Path, file: &ApiFile) -> io::Result<Self> {
         let path = home.join(API_FILE);
         let draft = home.join(format!(".{API_FILE}.{}", file.pid));
@@ -107,8 +111,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let published = PublishedFile::publish(home.path(), &file("one")).unwrap();
         let path = home.path().join(API_FILE);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(serde_json::from_slice::<ApiFile>(&fs::read(&path).unwrap()).unwrap(), file("one"));
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            serde_json::from_slice::<ApiFile>(&fs::read(&path).unwrap()).unwrap(),
+            file("one")
+        );
         drop(published);
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }

@@ -36,6 +36,9 @@ pub(crate) async fn dial(
     if addr.id == hub.id {
         return Err(LinkError::Ourselves);
     }
+    if hub.closed.is_cancelled() {
+        return Err(LinkError::Closed);
+    }
     let room = hub.room(true).ok_or(LinkError::Busy)?;
     let link = LinkId::random();
     let mut race = Race::new(hub, addr, link, tcp, quic);

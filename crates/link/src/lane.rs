@@ -92,7 +92,7 @@ pub(crate) enum Rx {
 pub(crate) async fn in_memory(ours: &Shared, other: &Weak<Shared>) -> Result<LaneTx, LinkError> {
     let slot = ours.lanes.wait_slot_to_peer().await;
     let other = other.upgrade().ok_or(LinkError::Closed)?;
-    let peer_slot = other.lanes.slot_from_peer().ok_or(LinkError::Busy)?;
+    let peer_slot = other.lanes.wait_slot_from_peer().await;
     let pipe = Arc::new(Pipe::new());
     if !ours.lanes.remember(&pipe) || !other.lanes.remember(&pipe) {
         return Err(LinkError::Closed);

@@ -56,6 +56,15 @@ impl Lanes {
         self.from_peer.clone().try_acquire_owned().ok()
     }
 
+    /// A slot for a lane towards us, when one becomes free.
+    pub(crate) async fn wait_slot_from_peer(&self) -> Slot {
+        self.from_peer
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed")
+    }
+
     /// How many lanes lead towards us, those being opened included.
     pub(crate) fn count_from_peer(&self) -> usize {
         limits::LANES_PER_LINK - self.from_peer.available_permits()

@@ -4,11 +4,10 @@
 //! known by their ed25519 keys before either says a word. A dial tries TCP and QUIC at once and
 //! prefers TCP, because the kernel moves bytes for a fraction of what QUIC costs in user space.
 //!
-//! Wire layout: `docs/spec/01-link.md`.
+//! Wire layout: `docs/spec/02-link.md`.
 
 mod bind;
 mod control;
-
 mod dial;
 mod endpoint;
 mod error;
@@ -23,6 +22,8 @@ mod quic;
 mod quic_dial;
 mod quic_lane;
 mod quic_listen;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod tls_dial;
 mod tls_listen;

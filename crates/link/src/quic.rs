@@ -18,13 +18,21 @@ use crate::LinkError;
 use crate::bind::UdpPlace;
 use crate::error::DialFault;
 use crate::lane::{LaneRx, LaneTx, Rx, Tx};
+use crate::lanes::Slot;
 use crate::link::{Ending, PathInfo, Shared};
 use crate::quic_lane::{QuicLaneRx, QuicLaneTx};
 
-/// Bytes that may be under way on one stream: 16 MiB fill 1 Gbit/s over 130 ms.
-const STREAM_WINDOW: u32 = 16 * 1024 * 1024;
-/// Bytes that may be under way, or received and unread, on one connection.
-const CONNECTION_WINDOW: u32 = 2 * STREAM_WINDOW;
+/// Bytes that may be under way, or received and unread, on one stream.
+///
+/// noq 1.4 breaks the whole connection ("too many gaps in stream buffer") when more than 2,048
+/// pieces of a stream wait to be read, and a packet is a piece, gap or not: 16 MiB die at once when
+/// the reader lags. This much is safe down to 768 bytes a packet; where the path is long and wide,
+/// a link should push on several lanes.
+const STREAM_WINDOW: u32 = 3 * 512 * 1024;
+/// The same for one connection: all lanes towards us, and the control stream.
+const CONNECTION_WINDOW: u32 = (limits::LANES_PER_LINK as u32 + 1) * STREAM_WINDOW;
+/// Bytes that we keep until the peer has acknowledged them.
+const SEND_WINDOW: u64 = 16 * 1024 * 1024;
 /// Time without a packet after which a path counts as dead, and how often a quiet one is tried.
 const PATH_IDLE: Duration = Duration::from_secs(4);
 const PATH_KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -89,7 +97,7 @@ fn transport() -> QuicTransportConfig {
     QuicTransportConfig::builder()
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
-        .send_window(u64::from(CONNECTION_WINDOW))
+        .send_window(SEND_WINDOW)
         .max_concurrent_uni_streams(lanes)
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_idle_timeout(Some(
@@ -165,34 +173,40 @@ impl QuicCarrier {
         Ok(LaneTx::new(Tx::Quic(lane), slot))
     }
 
-    /// Takes the lanes that the peer opens, until the connection is gone.
-    pub(crate) async fn serve_lanes(&self, link: &Arc<Shared>) {
+    /// Takes the lanes that the peer opens, until the link ends.
+    pub(crate) async fn serve_lanes(&self, link: &Shared) {
         loop {
-            let mut stream = tokio::select! {
+            let taken = tokio::select! {
+                biased;
                 () = link.closing.cancelled() => return,
-                stream = self.connection.accept_uni() => match stream {
-                    Ok(stream) => stream,
-                    Err(error) => {
-                        link.end(ending_of(&error));
-                        return;
+                taken = self.next_lane(link) => taken,
+            };
+            match taken {
+                Ok((lane, slot)) => {
+                    if link.lanes.remember(lane.stopper()) {
+                        link.lanes.offer_incoming(LaneRx::new(Rx::Quic(lane), slot));
                     }
-                },
-            };
-            let Some(slot) = link.lanes.slot_from_peer() else {
-                // More than fit: an honest peer counts as we do.
-                let _ = stream.stop(VarInt::from_u32(CODE_NONSENSE));
-                continue;
-            };
+                }
+                Err(ending) => link.end(ending),
+            }
+        }
+    }
+
+    /// The next lane, once there is room for it: until then the peer's bytes wait.
+    async fn next_lane(&self, link: &Shared) -> Result<(QuicLaneRx, Slot), Ending> {
+        loop {
+            let slot = link.lanes.wait_slot_from_peer().await;
+            let mut stream = self
+                .connection
+                .accept_uni()
+                .await
+                .map_err(|e| ending_of(&e))?;
             let mut mark = [0];
             let read = tokio::time::timeout(limits::HELLO_TIME, stream.read_exact(&mut mark));
-            if !matches!(read.await, Ok(Ok(()))) || mark != [LANE] {
-                let _ = stream.stop(VarInt::from_u32(CODE_NONSENSE));
-                continue;
+            if matches!(read.await, Ok(Ok(()))) && mark == [LANE] {
+                return Ok((QuicLaneRx::new(stream, self.runtime.clone()), slot));
             }
-            let lane = QuicLaneRx::new(stream, self.runtime.clone());
-            if link.lanes.remember(lane.stopper()) {
-                link.lanes.offer_incoming(LaneRx::new(Rx::Quic(lane), slot));
-            }
+            let _ = stream.stop(VarInt::from_u32(CODE_NONSENSE));
         }
     }
 

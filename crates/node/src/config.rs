@@ -39,11 +39,9 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let any = [
-            SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)),
-        ];
-        Self { listen: any.to_vec(), quic: true, relays: Vec::new(), tcp: true }
+        // IPv4 too: the system's every address.
+        let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0));
+        Self { listen: vec![any], quic: true, relays: Vec::new(), tcp: true }
     }
 }
 
@@ -66,7 +64,7 @@ impl Config {
         })?;
         let file = home.join("config.toml");
         let defaults = Figment::from(Serialized::defaults(Settings::default()));
-        let in_file = Figment::from(Toml::file_exact(&file));
+        let in_file = Figment::from(Toml::file(&file));
         let in_env = Figment::from(environment());
         let in_flags = flags(&overrides)?;
         let all = defaults.merge(&in_file).merge(&in_env).merge(&in_flags);

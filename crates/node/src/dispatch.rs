@@ -161,6 +161,16 @@ impl NodeHandle {
     }
 
     async fn unshare(&self, id: String) -> Result<Reply, ApiError> {
+        let named: Vec<_> =
+            self.shares().await?.into_iter().filter(|s| s.name.as_str() == id).collect();
+        let id = match named.as_slice() {
+            [only] => only.id.to_string(),
+            [] => id,
+            _ => {
+                return Err(ApiError::usage(format!("several shares are called {id:?}"))
+                    .hint("name one by its id: \"potluck ls\" shows them"));
+            }
+        };
         let gone = self.on_disk(move |store| store.remove_share(&id)).await?;
         self.inner.swarms.close(gone.id).await;
         Ok(Reply::Unshared(Unshared { id: gone.id, name: gone.name.as_str().to_owned() }))

@@ -168,7 +168,7 @@ pub fn of_link(error: &LinkError) -> ApiError {
             (ErrorKind::Usage, Some("\"potluck config show\" tells where a setting comes from"))
         }
         LinkError::Listen { .. } => {
-            (ErrorKind::Busy, Some("choose another address with --listen, port 0 for any free one"))
+            (ErrorKind::Denied, Some("choose another address with --listen, port 0 for any free one"))
         }
         LinkError::Unreachable { .. } | LinkError::Broken(_) | LinkError::Closed => {
             (ErrorKind::Unreachable, Some("run the same command again to continue"))

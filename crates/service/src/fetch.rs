@@ -162,7 +162,7 @@ impl Fetcher {
             armed: true,
         };
         for provider in &providers.kept {
-            self.peers.connect_for(&session, provider.peer);
+            self.peers.introduce(&session, provider.peer);
         }
         self.watch(&session, &download, &mut providers, &mut account, steps).await?;
         let fetched = self.finish(&download, Some(&session), account, steps).await;
@@ -272,8 +272,8 @@ impl Fetcher {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut recorded = Instant::now();
         let mut meter = Meter::new(account.resumed);
-        tell(steps, if outlook.borrow().peers.is_empty() { Step::Connecting } else { Step::Fetching })
-            .await;
+        let alone = outlook.borrow().peers.is_empty();
+        tell(steps, if alone { Step::Connecting } else { Step::Fetching }).await;
         loop {
             tokio::select! {
                 _ = outlook.changed() => {
@@ -286,16 +286,16 @@ impl Fetcher {
                     let here = download.have();
                     let done = account.done(&session.map, &here);
                     meter.note(done);
-                    let peers = outlook.borrow().peers.clone();
+                    let now = outlook.borrow().clone();
                     tell(steps, Step::Progress {
                         done,
                         total: account.total,
                         rate: meter.rate(),
-                        peers: peers.len(),
+                        peers: now.peers.len(),
                         files_done: account.files_done(&session.map, &here),
                         files_total: account.files.len() as u64,
                     }).await;
-                    providers.check(steps, Some((&outlook.borrow().clone(), &meter))).await?;
+                    providers.check(steps, Some((&now, &meter))).await?;
                     if recorded.elapsed() > RECORD_EVERY {
                         recorded = Instant::now();
                         let download = Arc::clone(download);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use potluck_base::{ContentId, PieceRange, PieceSet, RelPath, Time};
-use potluck_content::{Entry, Kind, Manifest, PieceMap};
+use potluck_content::{Entry, Kind, Manifest, PieceMap, hash};
 use potluck_proto::Dice;
 use potluck_proto::swarm::{Command, Setup, Swarm};
 use serde::Serialize;
@@ -289,10 +289,23 @@ fn all_complete(plan: &Plan, world: &SwarmWorld) -> bool {
     })
 }
 
+/// Pieces that honest neighbours of a node have and offer.
+fn held_by_honest(plan: &Plan, world: &SwarmWorld, node: u32) -> PieceSet {
+    let mut held = PieceSet::none(plan.map.total());
+    for peer in world.net.neighbours(node) {
+        let honest = world.physics.hands[peer as usize].is_honest();
+        if let Some(machine) = world.machine(peer).filter(|machine| honest && !machine.has_left()) {
+            held.insert_all(machine.have());
+        }
+    }
+    held
+}
+
 fn judge(plan: &Plan, mut world: SwarmWorld) -> Report {
     let (mut stored, mut wasted, mut finished) = (0, 0, Vec::new());
     let mut changed = PieceSet::none(plan.map.total());
     world.physics.hands.iter().for_each(|hand| changed.insert_all(&hand.unreadable));
+    let flooded = plan.nodes.iter().any(|role| role.character == Character::Flooder);
     for node in plan.everybody().filter(|node| plan.is_receiver(*node)) {
         let hand = &world.physics.hands[node as usize];
         stored += hand.received;
@@ -300,12 +313,14 @@ fn judge(plan: &Plan, mut world: SwarmWorld) -> Report {
         finished.extend(hand.complete.map(|at| at.0 as f64 / 1e6));
         let mut invented = hand.told_lost.clone();
         invented.remove_all(&changed);
-        if !invented.is_empty() {
+        // A flooder may say of anything that it is gone, and may be believed while nobody else is there.
+        if !invented.is_empty() && !flooded {
             world.watcher.faults.push(format!("node {node} gave up what is not lost"));
         }
+        let held = held_by_honest(plan, &world, node);
         let now = world.now();
         world.judge(node, |watcher, machine, physics| {
-            watcher.finish(now, node, machine, physics);
+            watcher.finish(now, node, machine, physics, &held);
         });
     }
     Report {
@@ -331,13 +346,13 @@ fn any_content(pieces: u32, dice: &mut Dice) -> PieceMap {
     let (mut entries, mut left) = (Vec::new(), u64::from(pieces));
     while left > 0 {
         let size = match dice.below(4) {
-            0 => dice.below(left << 16),
+            0 => 1 + dice.below(left << 16),
             1 => 0,
-            _ => dice.below(1 << 16),
+            _ => 1 + dice.below(1 << 16),
         };
         left -= size.div_ceil(1 << 16).clamp(1, left);
         let path = RelPath::parse(&format!("{:05}", entries.len())).expect("digits are a name");
-        let id = ContentId([entries.len() as u8; 32]);
+        let id = if size == 0 { hash(b"") } else { ContentId([entries.len() as u8; 32]) };
         entries.push(Entry { path, kind: Kind::File { size, id, executable: false } });
     }
     let last = RelPath::parse("99999").expect("digits are a name");

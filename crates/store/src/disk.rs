@@ -20,7 +20,9 @@ pub(crate) struct Disk {
 impl Disk {
     #[cfg(any(test, feature = "faulty"))]
     pub(crate) fn faulty(faults: Arc<Faults>) -> Self {
-        Self { faults: Some(faults) }
+        Self {
+            faults: Some(faults),
+        }
     }
 
     /// Comes before every change; a test may let the program die here.
@@ -45,7 +47,10 @@ impl Disk {
     /// Brings a file's bytes to the disk, and the name of a new one.
     pub(crate) fn sync_file(&self, file: &File, folder: impl AsFd) -> io::Result<()> {
         self.step()?;
+        #[cfg(not(target_vendor = "apple"))]
         rustix::fs::fdatasync(file)?;
+        #[cfg(target_vendor = "apple")]
+        rustix::fs::fsync(file)?;
         rustix::fs::fsync(folder)?;
         self.synced();
         Ok(())

@@ -1,6 +1,6 @@
 //! A download in progress: takes pieces, remembers which are verified, serves them to others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -14,11 +14,10 @@ use rustix::fs::OFlags;
 use crate::below::Below;
 use crate::checkpoint::Turn;
 use crate::error::{ReadError, ReadFault, StoreError};
-use crate::fingerprint::Fingerprint;
 use crate::hashing::piece_on_disk;
 use crate::lru::Lru;
-use crate::part::Part;
 use crate::plan::OnExists;
+use crate::progress::{Marked, Places, Progress};
 use crate::resume::right_pieces;
 use crate::source::{read_part, read_pieces};
 use crate::state::{Inner, Occupied};
@@ -38,6 +37,8 @@ pub struct Download {
     pub(crate) manifest: Option<Arc<Manifest>>,
     /// Of a single file: whether it may be run.
     pub(crate) executable: bool,
+    /// The name that was asked for.
+    pub(crate) asked: RelPath,
     /// The folder that the target is in.
     pub(crate) folder: Below,
     pub(crate) folder_path: PathBuf,
@@ -55,73 +56,6 @@ pub struct Download {
     /// Taken by whoever writes the database or finishes.
     pub(crate) turn: Mutex<Turn>,
     pub(crate) _occupied: Occupied,
-}
-
-/// Where the files are. Changes only while the download is finished.
-pub(crate) struct Places {
-    pub(crate) part: Option<Arc<Part>>,
-    /// The target folder, or for a single file the folder that it is in.
-    pub(crate) target: Option<Arc<Below>>,
-    pub(crate) name: RelPath,
-    /// The files at the target.
-    pub(crate) placed: Vec<Option<Fingerprint>>,
-}
-
-/// How far it is.
-pub(crate) struct Progress {
-    /// Verified pieces on the disk.
-    pub(crate) stored: PieceSet,
-    /// And those of files whose twin is complete.
-    pub(crate) have: PieceSet,
-    /// Of the stored ones: those that would survive a crash of the machine.
-    pub(crate) durable: PieceSet,
-    /// Pieces from an earlier attempt that wait for values.
-    pub(crate) unchecked: PieceSet,
-    /// Values that are not in the database yet.
-    pub(crate) fresh_values: Vec<Arc<Values>>,
-    pub(crate) known_values: BTreeSet<u32>,
-    pub(crate) unsaved: u64,
-    pub(crate) unsynced: u64,
-    /// Pieces that are being written bit by bit.
-    partial: BTreeMap<u32, Partial>,
-}
-
-/// A piece that is being written bit by bit.
-#[derive(Default)]
-struct Partial {
-    /// Where the next bytes must start for it to be the work of one writer.
-    next: u32,
-    /// Several writers had their hands on it: only the disk knows what came out.
-    mixed: bool,
-    writing: u32,
-    /// It is being judged: later bytes are dropped.
-    closed: bool,
-}
-
-/// What [`Download::mark`] found out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marked {
-    /// Pieces that are here now too: of files that are equal to one that is complete.
-    pub also: Vec<PieceRange>,
-    /// Pieces that are not here after all: several writers had their hands on them, and what came out
-    /// is wrong. They must be fetched again.
-    pub bad: Vec<PieceRange>,
-}
-
-impl Progress {
-    pub(crate) fn new(stored: PieceSet, durable: PieceSet, unchecked: PieceSet) -> Self {
-        Self {
-            have: stored.clone(),
-            stored,
-            durable,
-            unchecked,
-            fresh_values: Vec::new(),
-            known_values: BTreeSet::new(),
-            unsaved: 0,
-            unsynced: 0,
-            partial: BTreeMap::new(),
-        }
-    }
 }
 
 impl Download {
@@ -164,7 +98,9 @@ impl Download {
     /// Whether all selected files are here.
     pub fn is_complete(&self) -> bool {
         let progress = self.progress();
-        self.wanted.ranges().all(|range| progress.have.contains_range(range))
+        self.wanted
+            .ranges()
+            .all(|range| progress.have.contains_range(range))
     }
 
     /// The files of several pieces whose values are known.
@@ -253,7 +189,12 @@ impl Download {
         }
         let mut marked = Marked::default();
         let mut progress = self.progress();
-        if progress.partial.range(range.start..range.end).next().is_some() {
+        if progress
+            .partial
+            .range(range.start..range.end)
+            .next()
+            .is_some()
+        {
             for piece in range.iter() {
                 let one = PieceRange::one(piece);
                 let right;
@@ -278,7 +219,9 @@ impl Download {
     /// As [`crate::Source::read`], for the pieces that are here.
     pub fn read(&self, range: PieceRange, buf: &mut Vec<u8>) -> Result<(), ReadError> {
         self.check_here(range)?;
-        read_pieces(&self.map, range, buf, |file, offset, part| self.read_file(file, offset, part))
+        read_pieces(&self.map, range, buf, |file, offset, part| {
+            self.read_file(file, offset, part)
+        })
     }
 
     /// As [`crate::Source::read_part`], for a piece that is here.
@@ -300,7 +243,9 @@ impl Download {
 
     pub(crate) fn is_selected(&self, file: u32) -> bool {
         let entry = self.map.file(file).entry as u32;
-        self.selected.as_ref().is_none_or(|selected| selected.contains(&entry))
+        self.selected
+            .as_ref()
+            .is_none_or(|selected| selected.contains(&entry))
     }
 
     /// A file's path in the manifest; none for a single file.
@@ -310,9 +255,17 @@ impl Download {
     }
 
     pub(crate) fn runs(&self, file: u32) -> bool {
-        let Some(manifest) = &self.manifest else { return self.executable };
+        let Some(manifest) = &self.manifest else {
+            return self.executable;
+        };
         let kind = &manifest.entries()[self.map.file(file).entry].kind;
-        matches!(kind, Kind::File { executable: true, .. })
+        matches!(
+            kind,
+            Kind::File {
+                executable: true,
+                ..
+            }
+        )
     }
 
     /// Adds pieces that are on the disk and verified; returns what is here with them.
@@ -346,7 +299,11 @@ impl Download {
     pub(crate) fn opened(&self, file: u32) -> io::Result<Arc<File>> {
         let several = self.map.file(file).pieces.len() > 1;
         if several {
-            let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&file);
+            let known = self
+                .open
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&file);
             if let Some(opened) = known {
                 return Ok(opened);
             }
@@ -355,7 +312,10 @@ impl Download {
         let missing = || io::Error::from(rustix::io::Errno::NOENT);
         let opened = if places.placed[file as usize].is_some() {
             let target = places.target.as_ref().ok_or_else(missing)?;
-            target.file(self.rel(file).unwrap_or(places.name.as_str()), OFlags::RDONLY)?
+            target.file(
+                self.rel(file).unwrap_or(places.name.as_str()),
+                OFlags::RDONLY,
+            )?
         } else {
             let part = places.part.as_ref().ok_or_else(missing)?;
             let (rel, len) = (part.rel(self.rel(file)), self.map.file(file).layout.len());
@@ -379,7 +339,8 @@ impl Download {
             Some(part) if places.placed[file as usize].is_none() => part.path.clone(),
             _ => self.folder_path.join(places.name.as_str()),
         };
-        self.rel(file).map_or_else(|| top.clone(), |rel| top.join(rel))
+        self.rel(file)
+            .map_or_else(|| top.clone(), |rel| top.join(rel))
     }
 
     pub(crate) fn error(&self, doing: &'static str, file: u32, error: io::Error) -> StoreError {
@@ -423,21 +384,27 @@ impl Download {
         if whole && info.pieces.len() == 1 && self.manifest.is_some() {
             let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
             // Finished: whoever still writes comes too late.
-            let Some(part) = places.part.clone() else { return Ok(()) };
+            let Some(part) = places.part.clone() else {
+                return Ok(());
+            };
             drop(places);
             let rel = part.rel(self.rel(at.file));
             return part.write_small(&self.store.disk, rel, bytes, self.runs(at.file));
         }
         let file = if info.pieces.len() == 1 {
             let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(part) = places.part.clone() else { return Ok(()) };
+            let Some(part) = places.part.clone() else {
+                return Ok(());
+            };
             drop(places);
             let rel = part.rel(self.rel(at.file));
             Arc::new(part.file(&self.store.disk, rel, info.layout.len(), self.runs(at.file))?)
         } else {
             self.opened(at.file)?
         };
-        self.store.disk.write(&file, bytes, at.offset + u64::from(offset))
+        self.store
+            .disk
+            .write(&file, bytes, at.offset + u64::from(offset))
     }
 
     /// Whether a piece that was written bit by bit is right; it is read again if several wrote it.
@@ -447,16 +414,24 @@ impl Download {
         piece: u32,
     ) -> Result<(MutexGuard<'a, Progress>, bool), StoreError> {
         let at = self.map.locate(piece);
-        let Some(partial) = progress.partial.get_mut(&piece) else { return Ok((progress, true)) };
+        let Some(partial) = progress.partial.get_mut(&piece) else {
+            return Ok((progress, true));
+        };
         if !partial.mixed && partial.writing == 0 && partial.next == at.len {
             progress.partial.remove(&piece);
             return Ok((progress, true));
         }
         partial.closed = true;
         let writing = |progress: &mut Progress| {
-            progress.partial.get(&piece).is_some_and(|partial| partial.writing > 0)
+            progress
+                .partial
+                .get(&piece)
+                .is_some_and(|partial| partial.writing > 0)
         };
-        progress = self.quiet.wait_while(progress, writing).unwrap_or_else(PoisonError::into_inner);
+        progress = self
+            .quiet
+            .wait_while(progress, writing)
+            .unwrap_or_else(PoisonError::into_inner);
         drop(progress);
         let right = self.is_right(&at);
         progress = self.progress();
@@ -466,7 +441,9 @@ impl Download {
 
     fn is_right(&self, at: &Located) -> Result<bool, StoreError> {
         let info = self.map.file(at.file);
-        let Some(values) = self.values(at.file)? else { return Ok(false) };
+        let Some(values) = self.values(at.file)? else {
+            return Ok(false);
+        };
         let value = self
             .opened(at.file)
             .and_then(|file| piece_on_disk(&file, &info.layout, at.index, &mut Vec::new()));
@@ -484,7 +461,9 @@ impl Download {
             Some(twin) if !self.progress().stored.contains(first) => twin,
             _ => file,
         };
-        let read = self.opened(from).and_then(|opened| opened.read_exact_at(part, offset));
+        let read = self
+            .opened(from)
+            .and_then(|opened| opened.read_exact_at(part, offset));
         read.map_err(|error| self.read_error(file, error.into()))
     }
 
@@ -499,7 +478,11 @@ impl Download {
     }
 
     fn read_error(&self, file: u32, why: ReadFault) -> ReadError {
-        ReadError { pieces: self.map.file(file).pieces, path: self.file_path(file), why }
+        ReadError {
+            pieces: self.map.file(file).pieces,
+            path: self.file_path(file),
+            why,
+        }
     }
 
     fn located(&self, piece: u32) -> Result<Located, StoreError> {

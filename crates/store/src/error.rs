@@ -18,7 +18,9 @@ pub enum StoreError {
         pid: Option<u32>,
     },
     /// The home was written by a newer program.
-    #[error("the state in this home has version {found}, this program reads up to {known}: update it")]
+    #[error(
+        "the state in this home has version {found}, this program reads up to {known}: update it"
+    )]
     NewerState {
         /// The version that was found.
         found: i64,
@@ -68,7 +70,9 @@ pub enum StoreError {
         name: RelPath,
     },
     /// Two paths of the folder are one to the target's file system.
-    #[error("{first} and {second} would be the same file here: the target's file system ignores the difference")]
+    #[error(
+        "{first} and {second} would be the same file here: the target's file system ignores the difference"
+    )]
     Collision {
         /// The one.
         first: RelPath,
@@ -178,7 +182,11 @@ impl StoreError {
             Some(Errno::NOENT) => StoreError::NotFound { path },
             // A link where none may be, or a folder's place taken by something that is none.
             Some(Errno::LOOP | Errno::NOTDIR | Errno::MLINK) => StoreError::Foreign { path },
-            _ => StoreError::Io { doing, path, source },
+            _ => StoreError::Io {
+                doing,
+                path,
+                source,
+            },
         }
     }
 }

@@ -3,7 +3,9 @@
 //! Shared files stay where they are and are read in place by a [`Source`]; a download is written once,
 //! next to where it will be, by a [`Download`]. All calls may block: they belong on threads of their own.
 
+mod begin;
 mod below;
+mod checkpoint;
 mod db;
 mod disk;
 mod download;
@@ -11,18 +13,32 @@ mod error;
 #[cfg(any(test, feature = "faulty"))]
 mod faulty;
 mod fingerprint;
+mod finish;
+mod forget;
 mod hashes;
 mod hashing;
 mod home;
+mod local;
 mod lru;
+mod moves;
+mod names;
+mod part;
 mod plan;
+mod progress;
 mod record;
+mod resume;
 mod rows;
 mod scan;
+mod settle;
 mod share;
 mod shares;
 mod source;
 mod state;
+mod sweep;
+mod target;
+#[cfg(test)]
+mod tests;
+mod twins;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,16 +46,19 @@ use std::sync::atomic::AtomicBool;
 
 use potluck_base::ContentId;
 
-pub use download::{Download, Finished, Marked};
+pub use download::Download;
 pub use error::{ReadError, ReadFault, StoreError};
 #[cfg(any(test, feature = "faulty"))]
 pub use faulty::Faults;
 pub use fingerprint::Fingerprint;
+pub use finish::Finished;
 pub use hashes::FileHash;
 pub use hashing::hash_files;
 pub use plan::{DownloadPlan, OnExists, PlanKind};
+pub use progress::Marked;
 pub use record::DownloadInfo;
 pub use scan::{Scan, ScannedFile, Warning};
+pub use settle::Settled;
 pub use share::{Origin, Root, ShareInfo, ShareKind, ShareRecord};
 pub use source::Source;
 
@@ -49,15 +68,6 @@ use crate::state::Inner;
 /// The node's state on disk. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
-
-/// What [`Store::settle`] found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settled {
-    /// Finished downloads that are safe on the disk now.
-    pub safe: u32,
-    /// Files of finished downloads that a crash of the machine has damaged: they are not served any more.
-    pub damaged: Vec<PathBuf>,
-}
 
 impl Store {
     /// Opens the home of a node, and makes it if need be. Only one at a time can have it open.
@@ -97,7 +107,10 @@ impl Store {
     }
 
     /// The ids of files that were hashed before and have not changed since.
-    pub fn known_hashes(&self, files: &[Fingerprint]) -> Result<Vec<Option<ContentId>>, StoreError> {
+    pub fn known_hashes(
+        &self,
+        files: &[Fingerprint],
+    ) -> Result<Vec<Option<ContentId>>, StoreError> {
         hashes::known(&self.0.db, files)
     }
 
@@ -128,16 +141,24 @@ impl Store {
 
     /// Starts a download, or goes on with an earlier one of the same content to the same place. What
     /// is there already is looked at first, and read where it cannot be trusted.
-    pub fn begin_download(&self, plan: DownloadPlan) -> Result<Download, StoreError> { let _ = plan; unimplemented!() }
+    pub fn begin_download(&self, plan: DownloadPlan) -> Result<Download, StoreError> {
+        begin::begin(&self.0, &plan)
+    }
 
     /// Downloads that were begun and neither finished nor forgotten.
-    pub fn unfinished(&self) -> Result<Vec<DownloadInfo>, StoreError> { unimplemented!() }
+    pub fn unfinished(&self) -> Result<Vec<DownloadInfo>, StoreError> {
+        record::unfinished(&self.0.db.lock())
+    }
 
     /// Gives up an unfinished download and deletes what it has so far.
-    pub fn forget_download(&self, number: i64) -> Result<(), StoreError> { let _ = number; unimplemented!() }
+    pub fn forget_download(&self, number: i64) -> Result<(), StoreError> {
+        forget::forget(&self.0, number)
+    }
 
     /// Makes finished downloads safe against a crash of the machine, reads again those that may have
     /// suffered from one, and tidies the memory of hashes. Slow: to be called in the background, after
     /// each finished download and once after the start.
-    pub fn settle(&self) -> Result<Settled, StoreError> { unimplemented!() }
+    pub fn settle(&self) -> Result<Settled, StoreError> {
+        settle::settle(&self.0)
+    }
 }

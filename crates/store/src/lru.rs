@@ -13,16 +13,22 @@ pub(crate) struct Lru<K, V> {
 
 impl<K: PartialEq, V: Clone> Lru<K, V> {
     pub(crate) fn new(weight_max: u64) -> Self {
-        Self { entries: VecDeque::new(), weight: 0, weight_max }
+        Self {
+            entries: VecDeque::new(),
+            weight: 0,
+            weight_max,
+        }
     }
 
     /// The value, which counts as used now.
-    pub(crate) fn get<Q: ?Sized>(&mut self, key: &Q) -> Option<V>
+    pub(crate) fn get<Q: PartialEq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: std::borrow::Borrow<Q>,
-        Q: PartialEq,
     {
-        let at = self.entries.iter().position(|(known, ..)| known.borrow() == key)?;
+        let at = self
+            .entries
+            .iter()
+            .position(|(known, ..)| known.borrow() == key)?;
         let entry = self.entries.remove(at)?;
         let value = entry.1.clone();
         self.entries.push_front(entry);
@@ -68,9 +74,15 @@ mod tests {
         }
         assert_eq!(lru.get(&0), Some(0));
         lru.put(3, 30, 1);
-        assert_eq!([lru.get(&0), lru.get(&1), lru.get(&2), lru.get(&3)], [Some(0), None, Some(20), Some(30)]);
+        assert_eq!(
+            [lru.get(&0), lru.get(&1), lru.get(&2), lru.get(&3)],
+            [Some(0), None, Some(20), Some(30)]
+        );
         lru.put(4, 40, 2);
-        assert_eq!([lru.get(&0), lru.get(&3), lru.get(&4)], [None, Some(30), Some(40)]);
+        assert_eq!(
+            [lru.get(&0), lru.get(&3), lru.get(&4)],
+            [None, Some(30), Some(40)]
+        );
         lru.put(5, 50, 99);
         assert_eq!([lru.get(&4), lru.get(&5)], [None, Some(50)]);
     }

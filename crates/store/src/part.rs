@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,7 +50,9 @@ impl PartPlace<'_> {
 
     /// Makes a part where there is none.
     pub(crate) fn make(&self, disk: &Disk) -> Result<Part, StoreError> {
-        self.create(disk).and_then(|()| self.open()).map_err(|e| self.error("create", e))
+        self.create(disk)
+            .and_then(|()| self.open())
+            .map_err(|e| self.error("create", e))
     }
 
     fn create(&self, disk: &Disk) -> io::Result<()> {
@@ -81,10 +82,10 @@ impl PartPlace<'_> {
             let lock = File::from(rustix::io::fcntl_dupfd_cloexec(&*folder, 0)?);
             (Below::of(folder), lock)
         };
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Err(Errno::BUSY.into()),
-            // A file system without locks: our own list of open parts must do.
-            Ok(()) | Err(_) => {}
+        let locked = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        // On a file system without locks our own list of open parts must do.
+        if locked == Err(Errno::WOULDBLOCK) {
+            return Err(Errno::BUSY.into());
         }
         Ok(Part {
             below,
@@ -112,7 +113,9 @@ impl Part {
 
     /// Opens a file for pieces: made if need be, as long as it will be, and empty of blocks.
     pub(crate) fn file(&self, disk: &Disk, rel: &str, len: u64, runs: bool) -> io::Result<File> {
-        let file = self.below.file_made(disk, rel, OFlags::empty(), file_mode(runs))?;
+        let file = self
+            .below
+            .file_made(disk, rel, OFlags::empty(), file_mode(runs))?;
         let stat = rustix::fs::fstat(&file)?;
         check_own(&stat)?;
         if u64::try_from(stat.st_size).unwrap_or(0) != len {
@@ -130,7 +133,10 @@ impl Part {
         bytes: &[u8],
         runs: bool,
     ) -> io::Result<()> {
-        match self.below.file_made(disk, rel, OFlags::EXCL, file_mode(runs)) {
+        match self
+            .below
+            .file_made(disk, rel, OFlags::EXCL, file_mode(runs))
+        {
             Ok(file) => disk.write(&file, bytes, 0),
             // An earlier attempt has left something.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -154,13 +160,21 @@ impl Part {
 
 /// A file's mode, before the umask.
 fn file_mode(executable: bool) -> u32 {
-    if executable { EXECUTABLE_MODE } else { FILE_MODE }
+    if executable {
+        EXECUTABLE_MODE
+    } else {
+        FILE_MODE
+    }
 }
 
 /// A file in a part must be a regular one with a single name: writing into it must not change another.
 pub(crate) fn check_own(stat: &Stat) -> io::Result<()> {
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if regular && stat.st_nlink == 1 { Ok(()) } else { Err(Errno::MLINK.into()) }
+    if regular && stat.st_nlink == 1 {
+        Ok(())
+    } else {
+        Err(Errno::MLINK.into())
+    }
 }
 
 /// The parts of a sparse file that hold data, each with its end; the whole file where the file system
@@ -171,7 +185,9 @@ pub(crate) fn data_of(file: &File, len: u64) -> Vec<(u64, u64)> {
     while at < len {
         match rustix::fs::seek(file, SeekFrom::Data(at)) {
             Ok(start) if start < len => {
-                let end = rustix::fs::seek(file, SeekFrom::Hole(start)).unwrap_or(len).min(len);
+                let end = rustix::fs::seek(file, SeekFrom::Hole(start))
+                    .unwrap_or(len)
+                    .min(len);
                 found.push((start, end.max(start + 1)));
                 at = end.max(start + 1);
             }
@@ -180,39 +196,4 @@ pub(crate) fn data_of(file: &File, len: u64) -> Vec<(u64, u64)> {
         }
     }
     found
-}
-
-/// Copies a file's bytes while `look` sees them; shares the blocks where the file system can.
-pub(crate) fn copy(
-    disk: &Disk,
-    from: &File,
-    to: &File,
-    len: u64,
-    mut look: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut buffer = vec![0; 512 * 1024];
-    let mut at = 0;
-    let cloned = clone_blocks(disk, from, to)?;
-    let read_from = if cloned { to } else { from };
-    while at < len {
-        let here = buffer.len().min(usize::try_from(len - at).unwrap_or(usize::MAX));
-        read_from.read_exact_at(&mut buffer[..here], at)?;
-        look(&buffer[..here])?;
-        if !cloned {
-            disk.write(to, &buffer[..here], at)?;
-        }
-        at += here as u64;
-    }
-    Ok(())
-}
-
-#[cfg(target_os = "linux")]
-fn clone_blocks(disk: &Disk, from: &File, to: &File) -> io::Result<bool> {
-    disk.step()?;
-    Ok(rustix::fs::ioctl_ficlone(to, from).is_ok())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn clone_blocks(_: &Disk, _: &File, _: &File) -> io::Result<bool> {
-    Ok(false)
 }

@@ -4,8 +4,10 @@
 //! Everything else that is found (noted but perhaps lost in a crash, or written and never noted) is
 //! hashed before it counts. Without values it must wait for them.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use potluck_base::{PieceRange, PieceSet};
 use potluck_content::{FileInfo, PieceMap, Value, Values, hash};
@@ -37,7 +39,11 @@ pub(crate) struct Noted<'a> {
 impl Found {
     pub(crate) fn nothing(map: &PieceMap) -> Self {
         let none = PieceSet::none(map.total());
-        Self { stored: none.clone(), durable: none.clone(), unchecked: none }
+        Self {
+            stored: none.clone(),
+            durable: none.clone(),
+            unchecked: none,
+        }
     }
 
     /// Looks at a file in the part.
@@ -47,9 +53,11 @@ impl Found {
         rel: &str,
         file: &FileInfo,
         noted: &Noted<'_>,
-        values: Option<&Values>,
+        values: &dyn Fn() -> Option<Arc<Values>>,
     ) -> io::Result<()> {
-        let Some(stat) = below.find(rel)? else { return Ok(()) };
+        let Some(stat) = below.find(rel)? else {
+            return Ok(());
+        };
         if check_own(&stat).is_err() {
             return Ok(());
         }
@@ -74,8 +82,10 @@ impl Found {
         opened: &File,
         file: &FileInfo,
         noted: &Noted<'_>,
-        values: Option<&Values>,
+        values: &dyn Fn() -> Option<Arc<Values>>,
     ) -> io::Result<()> {
+        let lazy = OnceCell::new();
+        let values = || lazy.get_or_init(values).as_deref();
         let len = opened.metadata()?.len().min(file.layout.len());
         let layout = &file.layout;
         let (mut buffer, mut looked_at) = (Vec::new(), PieceSet::none(layout.pieces()));
@@ -88,7 +98,7 @@ impl Found {
             if all_data && noted.durable.contains(piece) {
                 self.stored.insert(piece);
                 self.durable.insert(piece);
-            } else if let Some(values) = values {
+            } else if let Some(values) = values() {
                 if *values.get(index) == piece_on_disk(opened, layout, index, &mut buffer)? {
                     self.stored.insert(piece);
                 }
@@ -163,14 +173,20 @@ pub(crate) fn placed(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Placed::Gone),
         Err(_) => return Ok(Placed::Other),
     };
-    let Ok(now) = Fingerprint::of(&opened) else { return Ok(Placed::Other) };
+    let Ok(now) = Fingerprint::of(&opened) else {
+        return Ok(Placed::Other);
+    };
     if now.size != file.layout.len() {
         return Ok(Placed::Other);
     }
     if (trusted && now == *then) || hashes_to(&opened, file)? {
         // What changes while it is read is not ours any more.
         let still = Fingerprint::of(&opened)? == now;
-        return Ok(if still { Placed::Right(now) } else { Placed::Other });
+        return Ok(if still {
+            Placed::Right(now)
+        } else {
+            Placed::Other
+        });
     }
     Ok(Placed::Other)
 }

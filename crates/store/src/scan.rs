@@ -73,14 +73,26 @@ impl Scan {
         if ids.len() != self.files.len() {
             return Err(StoreError::Bug("a scan and its hashes differ in number"));
         }
-        let files = self.files.iter().map(|file| Some(file.fingerprint)).collect();
+        let files = self
+            .files
+            .iter()
+            .map(|file| Some(file.fingerprint))
+            .collect();
         let created = u64::try_from(now_ns() / 1_000_000_000).unwrap_or(0);
         let (name, roots) = (self.name.clone(), self.roots.clone());
         if let (ShareKind::File, [file], [id]) = (self.kind, self.files.as_slice(), ids) {
             let (size, executable) = (file.fingerprint.size, file.executable);
             let manifest = None;
             return Ok(ShareRecord {
-                id: *id, kind: self.kind, name, roots, created, size, executable, manifest, files,
+                id: *id,
+                kind: self.kind,
+                name,
+                roots,
+                created,
+                size,
+                executable,
+                manifest,
+                files,
             });
         }
         let manifest = Arc::new(self.manifest(ids)?);
@@ -106,11 +118,15 @@ impl Scan {
                 executable: file.executable,
             },
         });
-        let folders =
-            self.folders.iter().map(|path| Entry { path: path.clone(), kind: Kind::Folder });
+        let folders = self.folders.iter().map(|path| Entry {
+            path: path.clone(),
+            kind: Kind::Folder,
+        });
         let links = self.links.iter().map(|(path, target)| Entry {
             path: path.clone(),
-            kind: Kind::Link { target: target.clone() },
+            kind: Kind::Link {
+                target: target.clone(),
+            },
         });
         Ok(Manifest::new(files.chain(folders).chain(links).collect())?)
     }
@@ -118,14 +134,21 @@ impl Scan {
 
 /// Lists what is below `paths`; the folder `home`, wherever it turns up, is left out.
 pub(crate) fn scan(paths: &[PathBuf], home: &Path) -> Result<Scan, StoreError> {
-    let mut tops = paths.iter().map(|path| Top::find(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut tops = paths
+        .iter()
+        .map(|path| Top::find(path))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut walk = Walk::new(home);
     let (kind, name) = match tops.as_slice() {
         [] => return Err(StoreError::NothingToShare),
         [only] if only.is_folder => {
             let fail = |e| StoreError::io("read", &only.path, e);
             let folder = open_folder(&only.path).map_err(fail)?;
-            walk.roots.push(Root { folder: only.path.clone(), dev: dev_of(&folder), names: None });
+            walk.roots.push(Root {
+                folder: only.path.clone(),
+                dev: dev_of(&folder),
+                names: None,
+            });
             walk.top_folder(folder, None, &only.path).map_err(fail)?;
             (ShareKind::Folder, only.name.clone())
         }
@@ -152,8 +175,23 @@ pub(crate) fn scan(paths: &[PathBuf], home: &Path) -> Result<Scan, StoreError> {
             (ShareKind::Folder, name)
         }
     };
-    let Walk { roots, files, folders, links, warnings, .. } = walk;
-    Ok(Scan { kind, name, roots, files, folders, links, warnings })
+    let Walk {
+        roots,
+        files,
+        folders,
+        links,
+        warnings,
+        ..
+    } = walk;
+    Ok(Scan {
+        kind,
+        name,
+        roots,
+        files,
+        folders,
+        links,
+        warnings,
+    })
 }
 
 /// One of the given paths.
@@ -178,10 +216,19 @@ impl Top {
             return Err(refuse("it is neither a file nor a folder"));
         }
         // `.` and `..` have no name of their own, `a/..` has a wrong one.
-        let name = given.file_name().or(path.file_name()).ok_or_else(|| refuse("it has no name"))?;
-        let name = name.to_str().ok_or_else(|| refuse("its name is not text"))?;
+        let name = given
+            .file_name()
+            .or(path.file_name())
+            .ok_or_else(|| refuse("it has no name"))?;
+        let name = name
+            .to_str()
+            .ok_or_else(|| refuse("its name is not text"))?;
         let name = RelPath::parse_name(name).map_err(|e| refuse(&e.to_string()))?;
-        Ok(Self { name, path, is_folder: meta.is_dir() })
+        Ok(Self {
+            name,
+            path,
+            is_folder: meta.is_dir(),
+        })
     }
 }
 
@@ -218,7 +265,15 @@ impl Walk {
         let home = rustix::fs::stat(home).ok().map(|stat| identity(&stat));
         let user = rustix::process::geteuid().as_raw();
         let (roots, files, folders, links) = Default::default();
-        Self { roots, files, folders, links, warnings: Vec::new(), home, user }
+        Self {
+            roots,
+            files,
+            folders,
+            links,
+            warnings: Vec::new(),
+            home,
+            user,
+        }
     }
 
     /// One of several paths, or a single file: an error here is the user's to know.
@@ -229,18 +284,32 @@ impl Walk {
             why: "its real name is not text".to_owned(),
         };
         let folder = top.path.parent().ok_or_else(no_name)?;
-        let real = top.path.file_name().and_then(OsStr::to_str).ok_or_else(no_name)?;
+        let real = top
+            .path
+            .file_name()
+            .and_then(OsStr::to_str)
+            .ok_or_else(no_name)?;
         let names = Some((top.name.as_str().to_owned(), real.to_owned()));
         if top.is_folder {
             let opened = open_folder(&top.path).map_err(fail)?;
-            self.roots.push(Root { folder: folder.to_owned(), dev: dev_of(&opened), names });
-            return self.top_folder(opened, Some(&top.name), &top.path).map_err(fail);
+            self.roots.push(Root {
+                folder: folder.to_owned(),
+                dev: dev_of(&opened),
+                names,
+            });
+            return self
+                .top_folder(opened, Some(&top.name), &top.path)
+                .map_err(fail);
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(&top.path, flags, Mode::empty()).map_err(|e| fail(e.into()))?;
         let fingerprint = Fingerprint::of(&file).map_err(fail)?;
         let stat = rustix::fs::fstat(&file).map_err(|e| fail(e.into()))?;
-        self.roots.push(Root { folder: folder.to_owned(), dev: fingerprint.dev, names });
+        self.roots.push(Root {
+            folder: folder.to_owned(),
+            dev: fingerprint.dev,
+            names,
+        });
         self.files.push(ScannedFile {
             rel: top.name.clone(),
             path: top.path.clone(),
@@ -250,10 +319,21 @@ impl Walk {
         Ok(())
     }
 
-    fn top_folder(&mut self, folder: OwnedFd, rel: Option<&RelPath>, path: &Path) -> io::Result<()> {
+    fn top_folder(
+        &mut self,
+        folder: OwnedFd,
+        rel: Option<&RelPath>,
+        path: &Path,
+    ) -> io::Result<()> {
         let top = folder.as_fd();
         let entries = list(top)?;
-        let place = Place { folder: top, top, below_top: "", rel, path };
+        let place = Place {
+            folder: top,
+            top,
+            below_top: "",
+            rel,
+            path,
+        };
         self.entries(&place, entries);
         Ok(())
     }
@@ -282,7 +362,9 @@ impl Walk {
         mut kind: FileType,
         path: &Path,
     ) -> Result<(), String> {
-        let text = name.to_str().map_err(|_| "its name is not text".to_owned())?;
+        let text = name
+            .to_str()
+            .map_err(|_| "its name is not text".to_owned())?;
         let rel = match place.rel {
             Some(parent) => RelPath::parse(&format!("{}/{text}", parent.as_str())),
             None => RelPath::parse(text),
@@ -292,7 +374,8 @@ impl Walk {
             return Err("it is an unfinished download".to_owned());
         }
         let look = || {
-            rustix::fs::statat(place.folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| e.to_string())
+            rustix::fs::statat(place.folder, name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|e| e.to_string())
         };
         let mut stat = None;
         if matches!(kind, FileType::RegularFile | FileType::Unknown) {
@@ -326,7 +409,12 @@ impl Walk {
         }
         let fingerprint = Fingerprint::of_stat(stat);
         let executable = stat.st_mode & 0o100 != 0;
-        self.files.push(ScannedFile { rel, path: path.to_owned(), fingerprint, executable });
+        self.files.push(ScannedFile {
+            rel,
+            path: path.to_owned(),
+            fingerprint,
+            executable,
+        });
         Ok(())
     }
 
@@ -339,7 +427,8 @@ impl Walk {
     ) -> Result<(), String> {
         let folder = rustix::fs::openat(place.folder, name, FOLDER, Mode::empty())
             .map_err(|e| e.to_string())?;
-        if self.home.is_some() && rustix::fs::fstat(&folder).ok().map(|s| identity(&s)) == self.home {
+        if self.home.is_some() && rustix::fs::fstat(&folder).ok().map(|s| identity(&s)) == self.home
+        {
             return Err("it is the home of this node, with its secret key".to_owned());
         }
         let entries = list(folder.as_fd()).map_err(|e| e.to_string())?;
@@ -356,8 +445,11 @@ impl Walk {
     }
 
     fn link(&mut self, place: &Place<'_>, name: &CString, rel: RelPath) -> Result<(), String> {
-        let target = rustix::fs::readlinkat(place.folder, name, Vec::new()).map_err(|e| e.to_string())?;
-        let target = target.to_str().map_err(|_| "the link leads to a name that is not text")?;
+        let target =
+            rustix::fs::readlinkat(place.folder, name, Vec::new()).map_err(|e| e.to_string())?;
+        let target = target
+            .to_str()
+            .map_err(|_| "the link leads to a name that is not text")?;
         let own = join(place.below_top, name.to_str().unwrap_or_default());
         let lexically = RelPath::parse(&own).is_ok_and(|own| link_stays_inside(&own, target));
         if lexically && really_inside(place.top, &join(place.below_top, target)) {
@@ -369,8 +461,10 @@ impl Walk {
     }
 }
 
-const FOLDER: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, FOLDER, Mode::empty())?)
@@ -394,7 +488,13 @@ fn list(folder: BorrowedFd<'_>) -> io::Result<Vec<(CString, FileType)>> {
 fn really_inside(top: BorrowedFd<'_>, path: &str) -> bool {
     use rustix::fs::{ResolveFlags, openat2};
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    match openat2(top, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+    match openat2(
+        top,
+        path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        resolve,
+    ) {
         Ok(_) | Err(Errno::NOENT) => true,
         Err(Errno::NOSYS | Errno::PERM) => really_inside_by_name(top, path),
         Err(_) => false,
@@ -407,7 +507,9 @@ fn really_inside(top: BorrowedFd<'_>, path: &str) -> bool {
 }
 
 fn really_inside_by_name(top: BorrowedFd<'_>, path: &str) -> bool {
-    let Ok(top) = top.try_clone_to_owned() else { return false };
+    let Ok(top) = top.try_clone_to_owned() else {
+        return false;
+    };
     match cap_std::fs::Dir::from_std_file(File::from(top)).metadata(path) {
         Ok(_) => true,
         Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -415,7 +517,11 @@ fn really_inside_by_name(top: BorrowedFd<'_>, path: &str) -> bool {
 }
 
 fn join(parent: &str, name: &str) -> String {
-    if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
+    if parent.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{parent}/{name}")
+    }
 }
 
 fn dev_of(folder: &OwnedFd) -> u64 {

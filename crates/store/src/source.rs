@@ -42,8 +42,17 @@ struct OpenRoot {
 impl Source {
     pub(crate) fn new(store: Arc<Inner>, share: ShareRecord) -> Self {
         let map = Arc::new(share.map());
-        let (roots, open) = (Mutex::new(Lru::new(ROOTS_OPEN)), Mutex::new(Lru::new(FILES_OPEN)));
-        Self { store, share, map, roots, open }
+        let (roots, open) = (
+            Mutex::new(Lru::new(ROOTS_OPEN)),
+            Mutex::new(Lru::new(FILES_OPEN)),
+        );
+        Self {
+            store,
+            share,
+            map,
+            roots,
+            open,
+        }
     }
 
     /// What names the share.
@@ -97,7 +106,9 @@ impl Source {
     /// Fills `buf` with the bytes of the pieces, one after another; pieces of several files may follow
     /// each other. Nothing in `buf` counts if there is an error.
     pub fn read(&self, range: PieceRange, buf: &mut Vec<u8>) -> Result<(), ReadError> {
-        read_pieces(&self.map, range, buf, |file, offset, part| self.read_file(file, offset, part))
+        read_pieces(&self.map, range, buf, |file, offset, part| {
+            self.read_file(file, offset, part)
+        })
     }
 
     /// Fills `buf` with `len` bytes of one piece, from `offset` within the piece: for pieces that are
@@ -109,19 +120,16 @@ impl Source {
         len: u32,
         buf: &mut Vec<u8>,
     ) -> Result<(), ReadError> {
-        read_part(&self.map, piece, offset, len, buf, |file, at, part| self.read_file(file, at, part))
+        read_part(&self.map, piece, offset, len, buf, |file, at, part| {
+            self.read_file(file, at, part)
+        })
     }
 
     /// Opens a file if it is still the one that was shared.
     pub(crate) fn open_file(&self, file: u32) -> Result<File, ReadError> {
-        self.open_checked(file).map(|(opened, _)| opened).map_err(|why| self.error(file, why))
-    }
-
-    /// Whether a file that was opened is still the one that was shared, after it was read.
-    pub(crate) fn unchanged(&self, file: u32, opened: &File) -> bool {
-        let (_, root) = self.place(file);
-        let expected = self.expected(file, root);
-        expected.is_ok_and(|expected| Fingerprint::of(opened).is_ok_and(|now| now == expected))
+        self.open_checked(file)
+            .map(|(opened, _)| opened)
+            .map_err(|why| self.error(file, why))
     }
 
     fn read_file(&self, file: u32, offset: u64, part: &mut [u8]) -> Result<(), ReadError> {
@@ -135,13 +143,20 @@ impl Source {
             })
         };
         read.map_err(|why| {
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&file);
+            self.open
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&file);
             self.error(file, why)
         })
     }
 
     fn kept_open(&self, file: u32) -> Result<(Arc<File>, Fingerprint), ReadFault> {
-        let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&file);
+        let known = self
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&file);
         if let Some(opened) = known {
             let (_, root) = self.place(file);
             return Ok((opened, self.expected(file, root)?));
@@ -156,12 +171,14 @@ impl Source {
     fn open_checked(&self, file: u32) -> Result<(File, Fingerprint), ReadFault> {
         let (rel, root) = self.place(file);
         let expected = self.expected(file, root)?;
-        let root = self.root(root)?;
-        let opened = match root.below.file(&rel, OFlags::RDONLY) {
+        let opened = match self.root(root)?.below.file(&rel, OFlags::RDONLY) {
             // The folder may have been replaced since it was opened.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                root.below.forget();
-                root.below.file(&rel, OFlags::RDONLY)?
+                self.roots
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&root);
+                self.root(root)?.below.file(&rel, OFlags::RDONLY)?
             }
             opened => opened?,
         };
@@ -180,18 +197,28 @@ impl Source {
     }
 
     fn root(&self, root: usize) -> Result<OpenRoot, ReadFault> {
-        let known = self.roots.lock().unwrap_or_else(PoisonError::into_inner).get(&root);
+        let known = self
+            .roots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&root);
         if let Some(known) = known {
             return Ok(known);
         }
         let below = Below::open(&self.share.roots[root].folder)?;
         // A share with names of its own may have a device below the root's folder.
-        let top = self.share.roots[root].names.as_ref().map(|(_, real)| real.as_str());
+        let top = self.share.roots[root]
+            .names
+            .as_ref()
+            .map(|(_, real)| real.as_str());
         let stat = match top {
             Some(real) => below.stat(real)?,
             None => rustix::fs::fstat(&**below.root()).map_err(io::Error::from)?,
         };
-        let opened = OpenRoot { below: Arc::new(below), dev: Fingerprint::of_stat(&stat).dev };
+        let opened = OpenRoot {
+            below: Arc::new(below),
+            dev: Fingerprint::of_stat(&stat).dev,
+        };
         let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
         roots.put(root, opened.clone(), 1);
         Ok(opened)
@@ -201,11 +228,15 @@ impl Source {
     fn place(&self, file: u32) -> (Cow<'_, str>, usize) {
         let rel = match &self.share.manifest {
             Some(manifest) => manifest.entries()[self.map.file(file).entry].path.as_str(),
-            None => self.share.roots[0].names.as_ref().map_or("", |(shared, _)| shared),
+            None => self.share.roots[0]
+                .names
+                .as_ref()
+                .map_or("", |(shared, _)| shared),
         };
         let top = rel.split('/').next().unwrap_or(rel);
         let roots = &self.share.roots;
-        let root = roots.partition_point(|root| root.names.as_ref().is_some_and(|(t, _)| t.as_str() < top));
+        let root = roots
+            .partition_point(|root| root.names.as_ref().is_some_and(|(t, _)| t.as_str() < top));
         let root = root.min(roots.len() - 1);
         (roots[root].real_path(rel), root)
     }
@@ -213,7 +244,11 @@ impl Source {
     fn error(&self, file: u32, why: ReadFault) -> ReadError {
         let (rel, root) = self.place(file);
         let path: PathBuf = self.share.roots[root].folder.join(&*rel);
-        ReadError { pieces: self.map.file(file).pieces, path, why }
+        ReadError {
+            pieces: self.map.file(file).pieces,
+            path,
+            why,
+        }
     }
 }
 
@@ -242,7 +277,10 @@ pub(crate) fn read_pieces(
     let (mut piece, mut filled) = (range.start, 0);
     while piece < range.end {
         let at = map.locate(piece);
-        let here = map.file(at.file).pieces.intersect(PieceRange::new(piece, range.end));
+        let here = map
+            .file(at.file)
+            .pieces
+            .intersect(PieceRange::new(piece, range.end));
         let len = usize::try_from(map.bytes_of(here)).expect("a part of what fits");
         read_file(at.file, at.offset, &mut buf[filled..filled + len])?;
         filled += len;
@@ -281,5 +319,9 @@ fn read_then_check(
 }
 
 fn check(file: &File, expected: &Fingerprint) -> Result<(), ReadFault> {
-    if Fingerprint::of(file)? == *expected { Ok(()) } else { Err(ReadFault::Changed) }
+    if Fingerprint::of(file)? == *expected {
+        Ok(())
+    } else {
+        Err(ReadFault::Changed)
+    }
 }

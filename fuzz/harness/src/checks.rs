@@ -1,4 +1,5 @@
-//! What must hold for any bytes: no panic, and what was accepted means the same when it is written again.
+//! What must hold for any bytes: no panic, and what was accepted means the same when it is written
+//! again.
 
 use std::path::{Component, Path};
 
@@ -136,7 +137,8 @@ pub fn manifest(bytes: &[u8]) -> bool {
     true
 }
 
-/// The piece values of a file: a length (8 bytes), an id (32 bytes), then the values as they travel.
+/// The piece values of a file: a length (8 bytes), an id (32 bytes), then the values as they
+/// travel.
 pub fn values(bytes: &[u8]) -> bool {
     let Some((len, rest)) = bytes.split_first_chunk::<8>() else {
         return false;

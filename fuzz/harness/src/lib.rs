@@ -103,4 +103,19 @@ mod tests {
             assert!(!(target.check)(&[]), "{} accepts nothing", target.name);
         }
     }
+
+    #[test]
+    fn every_decoder_has_a_libfuzzer_target_of_its_name() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz_targets");
+        let manifest = std::fs::read_to_string(format!("{folder}/../Cargo.toml")).unwrap();
+        for name in TARGETS.iter().map(|target| target.name) {
+            let source = std::fs::read_to_string(format!("{folder}/{name}.rs")).unwrap();
+            assert!(
+                source.contains(&format!("check(\"{name}\", bytes)")),
+                "{name}"
+            );
+            assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+        }
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), TARGETS.len());
+    }
 }

@@ -162,10 +162,7 @@ mod tests {
     use super::*;
 
     fn inputs(seed: u64) -> Vec<Vec<u8>> {
-        let mut mutator = Mutator::new(
-            seed,
-            vec![b"who shares a dish eats from many".to_vec(), vec![]],
-        );
+        let mut mutator = Mutator::new(seed, vec![b"who shares a dish eats from many".to_vec()]);
         (0..2000).map(|_| mutator.next_input()).collect()
     }
 

@@ -1,9 +1,11 @@
-//! Rounds: everybody moves the same thing once, then everybody again, so that all see the same machine.
+//! Rounds: everybody moves the same thing once, then everybody again, so that all see the same
+//! machine.
 //!
 //! Three things besides the contenders would decide who wins, and are kept away from them: what the
-//! last one left to be written, memory that a virtual machine must first ask its host for, and names
-//! that were just deleted (ext4 looks at each of them again before it makes a file).
+//! last one left to be written, memory that a virtual machine must first ask its host for, and
+//! names that were just deleted (ext4 looks at each of them again before it makes a file).
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,6 +39,18 @@ pub struct Sample {
     pub peaks: Option<[u64; 2]>,
 }
 
+/// A tool that is not on this machine.
+#[derive(Debug)]
+pub struct NotInstalled(pub &'static str);
+
+impl fmt::Display for NotInstalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not installed", self.0)
+    }
+}
+
+impl std::error::Error for NotInstalled {}
+
 /// What is moved, and what came of it.
 pub struct Contest {
     /// What is moved, for people.
@@ -45,20 +59,25 @@ pub struct Contest {
     pub bytes: u64,
     /// All samples, in order.
     pub samples: Vec<Sample>,
-    /// Who did not take part, and why.
+    /// Who did not take part, because a tool is not installed.
     pub skipped: Vec<String>,
+    /// Who could not start or did not arrive, and why.
+    pub failed: Vec<String>,
     contenders: Vec<(&'static str, Box<dyn Contender>)>,
 }
 
 impl Contest {
     /// A contest without contenders.
     pub fn new(title: impl Into<String>, bytes: u64) -> Self {
-        let (samples, skipped, contenders) = (Vec::new(), Vec::new(), Vec::new());
+        let title = title.into();
+        let (samples, contenders) = (Vec::new(), Vec::new());
+        let (skipped, failed) = (Vec::new(), Vec::new());
         Self {
-            title: title.into(),
+            title,
             bytes,
             samples,
             skipped,
+            failed,
             contenders,
         }
     }
@@ -67,7 +86,10 @@ impl Contest {
     pub fn enter<C: Contender + 'static>(&mut self, name: &'static str, contender: Result<C>) {
         match contender {
             Ok(contender) => self.contenders.push((name, Box::new(contender))),
-            Err(error) => self.skipped.push(format!("{name}: skipped: {error:#}")),
+            Err(error) if error.is::<NotInstalled>() => {
+                self.skipped.push(format!("{name}: skipped: {error}"));
+            }
+            Err(error) => self.failed.push(format!("{name}: failed: {error:#}")),
         }
     }
 
@@ -91,7 +113,7 @@ impl Contest {
                         self.samples.extend(samples);
                         staying.push((name, contender));
                     }
-                    Err(error) => self.skipped.push(format!("{name}: failed: {error:#}")),
+                    Err(error) => self.failed.push(format!("{name}: failed: {error:#}")),
                 }
             }
             self.contenders = staying;
@@ -218,16 +240,17 @@ mod tests {
         let mut contest = Contest::new("a thing", 1);
         contest.enter("tired", Ok(Fake(2)));
         contest.enter("fresh", Ok(Fake(9)));
-        contest.enter(
-            "absent",
-            Err::<Fake, _>(anyhow::anyhow!("x is not installed")),
-        );
+        contest.enter("absent", Err::<Fake, _>(NotInstalled("sendme").into()));
+        contest.enter("broken", Err::<Fake, _>(anyhow::anyhow!("no port")));
         contest.run(3, scratch.path()).expect("runs");
         assert_eq!(contest.of(FLOOR).count(), 4);
-        let skipped = [
-            "absent: skipped: x is not installed",
-            "tired: failed: tired",
-        ];
-        assert_eq!(contest.skipped, skipped);
+        assert_eq!(
+            contest.skipped,
+            ["absent: skipped: sendme is not installed"]
+        );
+        assert_eq!(
+            contest.failed,
+            ["broken: failed: no port", "tired: failed: tired"]
+        );
     }
 }

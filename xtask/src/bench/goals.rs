@@ -1,4 +1,5 @@
-//! What we want to reach, and whether this run reached it. The numbers are those of the project's issues.
+//! What we want to reach, and whether this run reached it. The numbers are those of the project's
+//! issues.
 
 use super::contest::{Contest, FLOOR};
 use super::others::{RSYNC, SENDME, SENDME_RECEIVE};
@@ -56,89 +57,92 @@ pub enum Kind {
 
 /// The goals that one contest can tell about.
 pub fn of_contest(kind: Kind, contest: &Contest) -> Vec<Goal> {
-    let mut goals = Vec::new();
-    let mut want = |what: &str, measured: Option<f64>, border: f64, at_most: bool| {
-        let what = format!("{}: {what}", contest.title);
-        goals.extend(measured.map(|measured| Goal {
+    let mut judge = Judge {
+        contest,
+        goals: Vec::new(),
+    };
+    match kind {
+        Kind::File => {
+            judge.at_least("get, share of the floor's rate", FLOOR, GET, FILE_OF_FLOOR);
+            judge.at_least(
+                "fetching, share of the floor's rate",
+                FLOOR,
+                FETCHING,
+                FILE_OF_FLOOR,
+            );
+            judge.at_most(
+                "share + get, times the floor",
+                WHOLE,
+                FLOOR,
+                WHOLE_TIMES_FLOOR,
+            );
+            judge.at_least(
+                "get, times as fast as sendme",
+                SENDME_RECEIVE,
+                GET,
+                TIMES_SENDME,
+            );
+            judge.at_least(
+                "share + get, times as fast as sendme",
+                SENDME,
+                WHOLE,
+                TIMES_SENDME,
+            );
+        }
+        Kind::Medium => {
+            judge.at_least("get, share of the floor's rate", FLOOR, GET, TREE_OF_FLOOR);
+        }
+        Kind::Small => {
+            judge.at_most("get, times the time of an rsync daemon", GET, RSYNC, 1.0);
+            judge.at_most(
+                "share + get, times the time of an rsync daemon",
+                WHOLE,
+                RSYNC,
+                1.0,
+            );
+        }
+    }
+    judge.memory("peak memory of the sender, MiB", 0);
+    judge.memory("peak memory of the receiver, MiB", 1);
+    judge.goals
+}
+
+struct Judge<'a> {
+    contest: &'a Contest,
+    goals: Vec<Goal>,
+}
+
+impl Judge<'_> {
+    /// The time of one way, divided by that of another, must reach a border.
+    fn at_least(&mut self, what: &str, way: &str, other: &str, border: f64) {
+        let measured = self.ratio(way, other);
+        self.add(what, measured, border, false);
+    }
+
+    /// The time of one way, divided by that of another, must not pass a border.
+    fn at_most(&mut self, what: &str, way: &str, other: &str, border: f64) {
+        let measured = self.ratio(way, other);
+        self.add(what, measured, border, true);
+    }
+
+    fn memory(&mut self, what: &str, side: usize) {
+        self.add(what, peak_mib(self.contest, side), PEAK_MIB, true);
+    }
+
+    fn ratio(&self, way: &str, other: &str) -> Option<f64> {
+        Some(self.contest.seconds(way)? / self.contest.seconds(other)?)
+    }
+
+    /// What was not measured is not judged.
+    fn add(&mut self, what: &str, measured: Option<f64>, border: f64, at_most: bool) {
+        let what = format!("{}: {what}", self.contest.title);
+        self.goals.extend(measured.map(|measured| Goal {
             what,
             measured,
             border,
             at_most,
         }));
-    };
-    // How many times as long one way takes as another.
-    let times = |way: &str, than: &str| Some(contest.seconds(way)? / contest.seconds(than)?);
-    match kind {
-        Kind::File => {
-            want(
-                "get, share of the floor's rate",
-                times(FLOOR, GET),
-                FILE_OF_FLOOR,
-                false,
-            );
-            let fetching = times(FLOOR, FETCHING);
-            want(
-                "fetching, share of the floor's rate",
-                fetching,
-                FILE_OF_FLOOR,
-                false,
-            );
-            want(
-                "share + get, times the floor",
-                times(WHOLE, FLOOR),
-                WHOLE_TIMES_FLOOR,
-                true,
-            );
-            want(
-                "get, times as fast as sendme",
-                times(SENDME_RECEIVE, GET),
-                TIMES_SENDME,
-                false,
-            );
-            let whole = times(SENDME, WHOLE);
-            want(
-                "share + get, times as fast as sendme",
-                whole,
-                TIMES_SENDME,
-                false,
-            );
-        }
-        Kind::Medium => {
-            want(
-                "get, share of the floor's rate",
-                times(FLOOR, GET),
-                TREE_OF_FLOOR,
-                false,
-            );
-        }
-        Kind::Small => {
-            want(
-                "get, times the time of an rsync daemon",
-                times(GET, RSYNC),
-                1.0,
-                true,
-            );
-            want(
-                "share + get, times the time of an rsync daemon",
-                times(WHOLE, RSYNC),
-                1.0,
-                true,
-            );
-        }
     }
-    want(
-        "peak memory of the sender, MiB",
-        peak_mib(contest, 0),
-        PEAK_MIB,
-        true,
-    );
-    want(
-        "peak memory of the receiver, MiB",
-        peak_mib(contest, 1),
-        PEAK_MIB,
-        true,
-    );
-    goals
 }
 
 fn peak_mib(contest: &Contest, side: usize) -> Option<f64> {

@@ -117,8 +117,11 @@ pub fn run(bench: &Bench) -> Result<()> {
     } else {
         report::print(&contests, startup.as_ref(), &goals);
     }
-    let failed = contests.iter().flat_map(|contest| &contest.skipped);
-    match failed.filter(|line| line.contains(": failed: ")).count() {
+    match contests
+        .iter()
+        .map(|contest| contest.failed.len())
+        .sum::<usize>()
+    {
         0 => Ok(()),
         count => bail!("{count} contenders failed"),
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::child::Running;
-use super::contest::{Contender, Sample};
+use super::contest::{Contender, NotInstalled, Sample};
 
 /// A tree or file from an rsync daemon, in clear text.
 pub const RSYNC: &str = "rsync daemon";
@@ -245,14 +245,14 @@ impl Contender for Sendme {
 }
 
 /// Where a program is installed; servers are often outside of a person's PATH.
-fn find(name: &str) -> Result<PathBuf> {
+fn find(name: &'static str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path);
     let folders = folders.chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from));
     let found = folders
         .map(|folder| folder.join(name))
         .find(|program| program.is_file());
-    found.with_context(|| format!("{name} is not installed"))
+    Ok(found.ok_or(NotInstalled(name))?)
 }
 
 fn is_root() -> bool {

@@ -37,7 +37,7 @@ pub fn print(contests: &[Contest], startup: Option<&Startup>, goals: &[Goal]) {
                 )),
             );
         }
-        for line in &contest.skipped {
+        for line in contest.skipped.iter().chain(&contest.failed) {
             println!("{line}");
         }
     }
@@ -74,6 +74,7 @@ pub fn to_json(contests: &[Contest], startup: Option<&Startup>, goals: &[Goal]) 
                 "bytes": contest.bytes,
                 "rows": rows,
                 "skipped": contest.skipped,
+                "failed": contest.failed,
             })
         })
         .collect();

@@ -3,7 +3,7 @@
 use super::Finding;
 
 /// Characters of a line of Rust.
-const COLUMNS: usize = 100;
+pub const COLUMNS: usize = 100;
 /// Lines of a Rust file that are worth a thought.
 const FILE_LINES_MANY: usize = 501;
 /// Lines of a Rust file that are too many.
@@ -84,7 +84,7 @@ fn width(at: (&str, usize), line: &str) -> Option<Finding> {
             at,
             format!("a line of {columns} columns, more than {COLUMNS}"),
             "two files must fit side by side",
-            "fold it; `cargo fmt` does not fold comments and strings",
+            "fold it; `cargo xtask tidy --fold` folds comments",
         )
     })
 }

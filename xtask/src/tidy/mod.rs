@@ -6,6 +6,7 @@
 
 mod constants;
 mod finding;
+mod fold;
 mod lines;
 mod papers;
 mod source;
@@ -23,11 +24,17 @@ pub struct Args {
     /// Only files and manifests whose path starts with this.
     #[arg(long, value_name = "PATH")]
     only: Option<String>,
+    /// Fold comments that are too long before looking.
+    #[arg(long)]
+    fold: bool,
 }
 
 /// Prints all findings; an error if one of them must be mended.
 pub fn run(args: &Args) -> Result<()> {
     let project = Project::open()?;
+    if args.fold {
+        fold_comments(&project, args.only.as_deref().unwrap_or_default())?;
+    }
     let mut findings = check(&project)?;
     if let Some(prefix) = &args.only {
         findings.retain(|finding| finding.file.starts_with(prefix.as_str()));
@@ -45,6 +52,19 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("tidy found {failures} to mend and {warnings} to think about");
     }
     println!("tidy: all in order, {warnings} to think about");
+    Ok(())
+}
+
+fn fold_comments(project: &Project, prefix: &str) -> Result<()> {
+    let rust = |file: &String| file.ends_with(".rs") && file.starts_with(prefix);
+    for file in project.files()?.into_iter().filter(rust) {
+        let text = project.read(&file)?;
+        let folded = fold::fold(&text);
+        if folded != text {
+            std::fs::write(project.root.join(&file), folded)?;
+            println!("folded {file}");
+        }
+    }
     Ok(())
 }
 

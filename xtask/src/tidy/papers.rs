@@ -1,4 +1,5 @@
-//! What settings and documents must say: lints, bans, the table of dependencies, numbers in specifications.
+//! What settings and documents must say: lints, bans, the table of dependencies, numbers in
+//! specifications.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,10 +2,9 @@
 
 use std::io::Write;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::args::Cli;
+use crate::args;
 use crate::error::CliError;
 
 /// What to type after `completions`.
@@ -18,6 +17,6 @@ pub(crate) struct CompletionsArgs {
 /// Prints the completions.
 pub(crate) fn run(args: &CompletionsArgs) -> Result<(), CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "potluck", &mut script);
+    clap_complete::generate(args.shell, &mut args::command(), "potluck", &mut script);
     Ok(std::io::stdout().write_all(&script)?)
 }

@@ -15,6 +15,8 @@ pub(crate) async fn run(IdArgs {}: IdArgs, context: &Context) -> Result<(), CliE
     if context.ui.json_reply(&reply)? {
         return Ok(());
     }
-    let Reply::Id(identity) = reply else { return Err(unexpected(&reply)) };
+    let Reply::Id(identity) = reply else {
+        return Err(unexpected(&reply));
+    };
     Ok(context.ui.out(&identity.id.to_string())?)
 }

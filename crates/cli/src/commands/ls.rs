@@ -1,5 +1,6 @@
 //! `potluck ls`
 
+use clap::builder::BoolishValueParser;
 use potluck_api::{Command, DownloadInfo, Reply, ShareInfo, ShareKind, Shares};
 use potluck_base::Bytes;
 
@@ -12,7 +13,7 @@ use crate::ui::{Ui, shown, shown_path};
 #[derive(Debug, clap::Args)]
 pub(crate) struct LsArgs {
     /// Show the tickets instead of the sizes
-    #[arg(short, long, env = "POTLUCK_TICKETS", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(short, long, env = "POTLUCK_TICKETS", value_parser = BoolishValueParser::new())]
     tickets: bool,
 }
 
@@ -23,7 +24,9 @@ pub(crate) async fn run(args: LsArgs, context: &Context) -> Result<(), CliError>
     if ui.json_reply(&reply)? {
         return Ok(());
     }
-    let Reply::Shares(Shares { shares, downloads }) = &reply else { return Err(unexpected(&reply)) };
+    let Reply::Shares(Shares { shares, downloads }) = &reply else {
+        return Err(unexpected(&reply));
+    };
     if args.tickets {
         return show_tickets(ui, shares);
     }
@@ -36,7 +39,7 @@ pub(crate) async fn run(args: LsArgs, context: &Context) -> Result<(), CliError>
     match (shares.is_empty(), downloads.is_empty(), is_running) {
         (true, true, _) => ui.note("Nothing is shared; \"potluck share PATH\" does."),
         (false, _, false) => {
-            ui.note("No node is running, so nobody can fetch these; \"potluck daemon start\" serves them.");
+            ui.note("No node is running; \"potluck daemon start\" would serve these.");
         }
         _ => {}
     }
@@ -46,7 +49,11 @@ pub(crate) async fn run(args: LsArgs, context: &Context) -> Result<(), CliError>
 fn show_tickets(ui: &Ui, shares: &[ShareInfo]) -> Result<(), CliError> {
     let mut table = Table::new(&["ID", "NAME", "TICKET"], &[]);
     for share in shares {
-        table.row(vec![share.id.short(), shown(&share.name), share.ticket.clone()]);
+        table.row(vec![
+            share.id.short(),
+            shown(&share.name),
+            share.ticket.clone(),
+        ]);
     }
     print(ui, &table)
 }
@@ -75,7 +82,11 @@ fn show_shares(ui: &Ui, shares: &[ShareInfo]) -> Result<(), CliError> {
 fn show_downloads(ui: &Ui, downloads: &[DownloadInfo]) -> Result<(), CliError> {
     let mut table = Table::new(&["ID", "STATE", "DONE", "SIZE", "NAME", "TO"], &[2, 3]);
     for download in downloads {
-        let state = if download.running { "fetching" } else { "stopped" };
+        let state = if download.running {
+            "fetching"
+        } else {
+            "stopped"
+        };
         table.row(vec![
             download.id.short(),
             state.to_owned(),

@@ -1,4 +1,5 @@
-//! The commands: each file has one verb's arguments, what it asks of the node, and how it shows the answer.
+//! The commands: each file has one verb's arguments, what it asks of the node, and how it shows the
+//! answer.
 
 pub(crate) mod completions;
 pub(crate) mod config;

@@ -17,7 +17,9 @@ pub(crate) async fn run(PathsArgs {}: PathsArgs, context: &Context) -> Result<()
     if context.ui.json_reply(&reply)? {
         return Ok(());
     }
-    let Reply::Paths(paths) = &reply else { return Err(unexpected(&reply)) };
+    let Reply::Paths(paths) = &reply else {
+        return Err(unexpected(&reply));
+    };
     let mut table = Table::new(&[], &[]);
     for (name, path) in [
         ("home", &paths.home),

@@ -21,7 +21,9 @@ pub(crate) async fn run(PeersArgs {}: PeersArgs, context: &Context) -> Result<()
     if ui.json_reply(&reply)? {
         return Ok(());
     }
-    let Reply::Peers(Peers { peers }) = &reply else { return Err(unexpected(&reply)) };
+    let Reply::Peers(Peers { peers }) = &reply else {
+        return Err(unexpected(&reply));
+    };
     match (peers.is_empty(), is_running) {
         (_, false) => ui.note("No node is running here, so no peer is linked."),
         (true, true) => ui.note("No peer is linked."),
@@ -36,7 +38,16 @@ pub(crate) async fn run(PeersArgs {}: PeersArgs, context: &Context) -> Result<()
 
 fn table(peers: &[PeerInfo]) -> Table {
     let headings = [
-        "PEER", "OVER", "CALLED BY", "RTT", "DOWN", "UP", "RECEIVED", "SENT", "SINCE", "ADDRESS",
+        "PEER",
+        "OVER",
+        "CALLED BY",
+        "RTT",
+        "DOWN",
+        "UP",
+        "RECEIVED",
+        "SENT",
+        "SINCE",
+        "ADDRESS",
         "PROGRAM",
     ];
     let mut table = Table::new(&headings, &[3, 4, 5, 6, 7, 8]);
@@ -45,7 +56,8 @@ fn table(peers: &[PeerInfo]) -> Table {
             peer.id.short(),
             peer.path.to_string(),
             if peer.dialled { "us" } else { "peer" }.to_owned(),
-            peer.rtt_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
+            peer.rtt_ms
+                .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
             Rate(peer.rate_down_bps).to_string(),
             Rate(peer.rate_up_bps).to_string(),
             Bytes(peer.received).to_string(),
@@ -59,6 +71,8 @@ fn table(peers: &[PeerInfo]) -> Table {
 }
 
 fn since(moment_ms: u64) -> Duration {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     now.saturating_sub(Duration::from_millis(moment_ms))
 }

@@ -59,7 +59,9 @@ async fn after_sharing(
     what.show_ticket(info, &context.ui)?;
     match door.joined() {
         Some(node) if node.is_daemon() => {
-            context.ui.note("The daemon serves it; \"potluck unshare\" ends that.");
+            context
+                .ui
+                .note("The daemon serves it; \"potluck unshare\" ends that.");
             Ok(())
         }
         _ => serve(door, info, command, context).await,
@@ -69,8 +71,15 @@ async fn after_sharing(
 impl What {
     /// The command, or why there is nothing to share.
     pub(super) fn to_command(&self) -> Result<Command, ApiError> {
-        let paths = self.paths.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?;
-        Ok(Command::Share { paths, name: self.name.clone() })
+        let paths = self
+            .paths
+            .iter()
+            .map(|path| absolute(path))
+            .collect::<Result<_, _>>()?;
+        Ok(Command::Share {
+            paths,
+            name: self.name.clone(),
+        })
     }
 
     /// Prints the ticket, and for a person how to use it.
@@ -79,10 +88,16 @@ impl What {
             return Ok(());
         }
         let (files, bytes) = (counted(info.files, "file"), Bytes(info.bytes));
-        ui.note(&format!("{}: {files}, {bytes}", ui.bold(&shown(&info.name))));
+        ui.note(&format!(
+            "{}: {files}, {bytes}",
+            ui.bold(&shown(&info.name))
+        ));
         if ui.is_watched() {
             self.show_qr(info, ui);
-            ui.note("On the other device, type: potluck get, and then this ticket:");
+            ui.note("On the other device, type:\n");
+            // Both outputs are the same terminal: the line to copy is complete, and stdout has the
+            // ticket only.
+            ui.start_line("  potluck get ");
         }
         Ok(ui.out(&info.ticket)?)
     }
@@ -92,7 +107,10 @@ impl What {
         if self.no_qr {
             return;
         }
-        for line in qr::lines(&info.ticket, columns.into()).into_iter().flatten() {
+        for line in qr::lines(&info.ticket, columns.into())
+            .into_iter()
+            .flatten()
+        {
             ui.note(&line);
         }
     }
@@ -113,7 +131,8 @@ pub(super) async fn share(
     }
 }
 
-/// Serves until Ctrl-C. Where the node is another command's, it is taken over when that command ends.
+/// Serves until Ctrl-C. Where the node is another command's, it is taken over when that command
+/// ends.
 async fn serve(
     door: &mut Door<'_>,
     info: &ShareInfo,
@@ -160,7 +179,7 @@ async fn take_over(door: &mut Door<'_>, command: Command) -> Result<(), CliError
 async fn look_at_peers(door: &Door<'_>, info: &ShareInfo, meter: &Meter) {
     // The node may be ending; then the events say so.
     if let Ok(Reply::Peers(Peers { peers })) = door.ask(Command::Peers).await {
-        let rate: f64 = peers.iter().map(|peer| peer.rate_up_bps).sum();
+        let rate = peers.iter().fold(0.0, |sum, peer| sum + peer.rate_up_bps);
         meter.status(&format!(
             "serving {}: {}, {}; Ctrl-C stops",
             escape(&info.name, 40),
@@ -178,7 +197,9 @@ fn absolute(path: &Path) -> Result<PathBuf, ApiError> {
             .map_err(|error| ApiError::usage(format!("{shown} is no path")).because(&error)),
         Err(error) => {
             let kind = match error.kind() {
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => ErrorKind::NotFound,
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                    ErrorKind::NotFound
+                }
                 std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
                 _ => ErrorKind::Usage,
             };

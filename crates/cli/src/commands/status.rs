@@ -20,7 +20,9 @@ pub(crate) async fn run(StatusArgs {}: StatusArgs, context: &Context) -> Result<
     if ui.json_reply(&reply)? {
         return Ok(());
     }
-    let Reply::Status(status) = &reply else { return Err(unexpected(&reply)) };
+    let Reply::Status(status) = &reply else {
+        return Err(unexpected(&reply));
+    };
     for line in table(status, is_running).lines().iter().skip(1) {
         ui.out(line)?;
     }
@@ -38,10 +40,15 @@ fn table(status: &Status, is_running: bool) -> Table {
     row("home", shown_path(&status.home));
     if is_running {
         row("process", status.pid.to_string());
-        row("running for", spoken(Duration::from_millis(status.uptime_ms)));
+        row(
+            "running for",
+            spoken(Duration::from_millis(status.uptime_ms)),
+        );
         let listening: Vec<String> = status.listening.iter().map(ToString::to_string).collect();
         row("listening on", listening.join(", "));
-        let api = status.api_address.map(|address| format!("http://{address}"));
+        let api = status
+            .api_address
+            .map(|address| format!("http://{address}"));
         row("api", api.unwrap_or_else(|| "-".to_owned()));
     } else {
         row("running", "no".to_owned());

@@ -19,7 +19,13 @@ pub(crate) async fn run(args: UnshareArgs, context: &Context) -> Result<(), CliE
     if context.ui.json_reply(&reply)? {
         return Ok(());
     }
-    let Reply::Unshared(gone) = reply else { return Err(unexpected(&reply)) };
-    context.ui.note(&format!("{} ({}) is no longer shared", shown(&gone.name), gone.id.short()));
+    let Reply::Unshared(gone) = reply else {
+        return Err(unexpected(&reply));
+    };
+    context.ui.note(&format!(
+        "{} ({}) is no longer shared",
+        shown(&gone.name),
+        gone.id.short()
+    ));
     Ok(())
 }

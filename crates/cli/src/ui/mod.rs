@@ -50,7 +50,12 @@ impl Ui {
     #[cfg(test)]
     pub(crate) fn quiet() -> Self {
         set_colors(false);
-        Self { json: false, quiet: true, out_is_terminal: false, err_is_terminal: false }
+        Self {
+            json: false,
+            quiet: true,
+            out_is_terminal: false,
+            err_is_terminal: false,
+        }
     }
 
     /// Whether every line on stdout is to be JSON.
@@ -97,7 +102,9 @@ impl Ui {
     /// The last line in JSON; whether it was wanted.
     pub(crate) fn json_reply(&self, reply: &Reply) -> io::Result<bool> {
         if self.json {
-            self.json(&Line::Outcome(Outcome::Done { reply: reply.clone() }))?;
+            self.json(&Line::Outcome(Outcome::Done {
+                reply: reply.clone(),
+            }))?;
         }
         Ok(self.json)
     }
@@ -107,6 +114,11 @@ impl Ui {
         if !self.json && !self.quiet {
             self.err(line);
         }
+    }
+
+    /// The start of a line for the person, which somebody else completes.
+    pub(crate) fn start_line(&self, text: &str) {
+        let _ = io::stderr().write_all(text.as_bytes());
     }
 
     /// A line for the person that should not be missed.
@@ -133,7 +145,11 @@ impl Ui {
 
     /// Yellow, if colours are wanted on stderr.
     pub(crate) fn yellow(&self, text: &str) -> String {
-        console::style(text).for_stderr().yellow().bold().to_string()
+        console::style(text)
+            .for_stderr()
+            .yellow()
+            .bold()
+            .to_string()
     }
 
     /// Bold, if colours are wanted on stderr.
@@ -159,7 +175,11 @@ pub(crate) fn shown_path(path: &Path) -> String {
 
 /// `1 file`, `2 files`.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{count} {noun}s")
+    }
 }
 
 /// A duration as people say it: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`.
@@ -180,9 +200,21 @@ mod tests {
 
     #[test]
     fn durations_are_spoken_with_two_units_at_most() {
-        let spoken: Vec<String> =
-            [0, 400, 59_000, 185_000, 7_800_000, 273_600_000].map(Duration::from_millis).map(spoken).into();
-        assert_eq!(spoken, ["0.0 s", "0.4 s", "59 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"]);
+        let spoken: Vec<String> = [0, 400, 59_000, 185_000, 7_800_000, 273_600_000]
+            .map(Duration::from_millis)
+            .map(spoken)
+            .into();
+        assert_eq!(
+            spoken,
+            [
+                "0.0 s",
+                "0.4 s",
+                "59 s",
+                "3 min 5 s",
+                "2 h 10 min",
+                "3 d 4 h"
+            ]
+        );
     }
 
     #[test]

@@ -33,7 +33,13 @@ impl Meter {
             bar.enable_steady_tick(TICK);
             bar
         });
-        Self { ui: ui.clone(), bar, last: None, waiting_for: None, output: Ok(()) }
+        Self {
+            ui: ui.clone(),
+            bar,
+            last: None,
+            waiting_for: None,
+            output: Ok(()),
+        }
     }
 
     /// Shows an event.
@@ -48,15 +54,26 @@ impl Meter {
         match event {
             Event::Hashing { done, total, files } => {
                 self.draw(*done, *total, "hashing", || {
-                    format!("{} of {}, {}", Bytes(*done), Bytes(*total), counted(*files, "file"))
+                    format!(
+                        "{} of {}, {}",
+                        Bytes(*done),
+                        Bytes(*total),
+                        counted(*files, "file")
+                    )
                 });
             }
             Event::Progress(progress) => {
                 self.waiting_for = None;
-                self.draw(progress.done, progress.total, "fetching", || moving(progress));
+                self.draw(progress.done, progress.total, "fetching", || {
+                    moving(progress)
+                });
             }
             Event::Stage { stage, .. } => self.status(stage_name(*stage)),
-            Event::Waiting { reason, retry_in_ms, .. } => self.waiting(reason, *retry_in_ms),
+            Event::Waiting {
+                reason,
+                retry_in_ms,
+                ..
+            } => self.waiting(reason, *retry_in_ms),
             _ => self.tell(event),
         }
         self.remember(event);
@@ -109,9 +126,8 @@ impl Meter {
 
     fn waiting(&mut self, reason: &str, retry_in_ms: Option<u64>) {
         let reason = shown(reason);
-        let next = retry_in_ms.map(|ms| {
-            format!("; next try in {}", spoken(Duration::from_millis(ms)))
-        });
+        let next =
+            retry_in_ms.map(|ms| format!("; next try in {}", spoken(Duration::from_millis(ms))));
         let text = format!("waiting: {reason}{}", next.unwrap_or_default());
         match &self.bar {
             Some(_) => self.status(&text),
@@ -136,7 +152,11 @@ impl Meter {
                 self.line(&text, Ui::warn);
             }
             Event::SourceChanged { path, why, .. } => {
-                let text = format!("{}: {}; share it again to send it as it is now", shown(path), shown(why));
+                let text = format!(
+                    "{}: {}; share it again to send it as it is now",
+                    shown(path),
+                    shown(why)
+                );
                 self.line(&text, Ui::warn);
             }
             Event::ReceiverDone { peer, .. } => {
@@ -204,8 +224,17 @@ mod tests {
             files_done: 3,
             files_total: 12,
         };
-        assert_eq!(moving(&progress), "500 MB of 2.0 GB  112 MB/s  13 s left  3/12 files  1 peer");
-        let stalled = Progress { rate_bps: 0.0, eta_s: None, peers: 0, files_total: 1, ..progress };
+        assert_eq!(
+            moving(&progress),
+            "500 MB of 2.0 GB  112 MB/s  13 s left  3/12 files  1 peer"
+        );
+        let stalled = Progress {
+            rate_bps: 0.0,
+            eta_s: None,
+            peers: 0,
+            files_total: 1,
+            ..progress
+        };
         assert_eq!(moving(&stalled), "500 MB of 2.0 GB  0 peers");
     }
 }

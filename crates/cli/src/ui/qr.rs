@@ -8,7 +8,8 @@ pub(crate) fn lines(ticket: &str, columns: usize) -> Option<Vec<String>> {
     // Upper case lets the code use its alphanumeric mode, which needs a third less room.
     let text = ticket.to_ascii_uppercase();
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
-    // Dark on light is what cameras expect, so on the usual dark terminal the light modules are drawn.
+    // Dark on light is what cameras expect, so on the usual dark terminal the light modules are
+    // drawn.
     let drawn = code
         .render::<Dense1x2>()
         .dark_color(Dense1x2::Light)

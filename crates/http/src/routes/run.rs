@@ -25,7 +25,8 @@ enum Format {
 }
 
 /// Runs a command and answers with its events, the last of which is `done` or `failed`. Closing the
-/// connection cancels the command. A command that fails before its first event has the error's status.
+/// connection cancels the command. A command that fails before its first event has the error's
+/// status.
 #[utoipa::path(
     post, path = "/v1/run", request_body = Command,
     responses(
@@ -46,7 +47,11 @@ pub(super) async fn run<N: Node>(
             return failure(rejection.status(), ApiError::usage(rejection.body_text()));
         }
     };
-    let format = if accepts_sse(&headers) { Format::Sse } else { Format::Ndjson };
+    let format = if accepts_sse(&headers) {
+        Format::Sse
+    } else {
+        Format::Ndjson
+    };
     let mut lines = Box::pin(stream::run(shared.node, command, shared.stopping));
     let first = lines.next().await;
     let status = match &first {
@@ -55,7 +60,11 @@ pub(super) async fn run<N: Node>(
         }
         _ => StatusCode::OK,
     };
-    respond(status, format, futures_util::stream::iter(first).chain(lines))
+    respond(
+        status,
+        format,
+        futures_util::stream::iter(first).chain(lines),
+    )
 }
 
 fn accepts_sse(headers: &HeaderMap) -> bool {
@@ -75,7 +84,12 @@ fn respond(
         Format::Sse => "text/event-stream",
     };
     let bytes = lines.map(move |line| Ok::<_, Infallible>(written(format, &line)));
-    (status, [(header::CONTENT_TYPE, kind)], Body::from_stream(bytes)).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, kind)],
+        Body::from_stream(bytes),
+    )
+        .into_response()
 }
 
 fn written(format: Format, line: &Line) -> Bytes {

@@ -17,8 +17,10 @@ async fn frames_arrive_in_order_both_ways() {
         assert_eq!((pair.near.peer(), pair.far.peer()), (id(2), id(1)));
         assert!(pair.near.dialled() && !pair.far.dialled());
         let sizes = [0, 1, 5, 1000, 70_000, limits::FRAME_BYTES, 3];
-        let frames: Vec<Bytes> =
-            sizes.iter().map(|size| pattern(*size as u32, *size).into()).collect();
+        let frames: Vec<Bytes> = sizes
+            .iter()
+            .map(|size| pattern(*size as u32, *size).into())
+            .collect();
         for (tx, rx) in [(&pair.near, &pair.far), (&pair.far, &pair.near)] {
             let send = async {
                 for frame in &frames {
@@ -33,7 +35,10 @@ async fn frames_arrive_in_order_both_ways() {
             soon(async { tokio::join!(send, receive) }).await;
         }
         let large = Bytes::from(vec![0; limits::FRAME_BYTES + 1]);
-        assert!(matches!(pair.near.send(large).await, Err(LinkError::FrameTooLarge(_))));
+        assert!(matches!(
+            pair.near.send(large).await,
+            Err(LinkError::FrameTooLarge(_))
+        ));
     }
 }
 
@@ -82,7 +87,10 @@ async fn what_is_queued_arrives_before_the_link_closes_and_the_reason_too() {
     for over in ALL {
         let pair = Pair::new(over).await;
         for number in 0..100_u8 {
-            pair.near.send(Bytes::from(vec![number; 3000])).await.unwrap();
+            pair.near
+                .send(Bytes::from(vec![number; 3000]))
+                .await
+                .unwrap();
         }
         pair.near.close("that was \u{1b}[31mall");
         for number in 0..100_u8 {
@@ -91,11 +99,20 @@ async fn what_is_queued_arrives_before_the_link_closes_and_the_reason_too() {
         }
         assert!(matches!(soon(pair.far.recv()).await, Ok(None)), "{over:?}");
         let why = pair.far.why_closed().unwrap();
-        assert_eq!(why, "closed by the peer: that was \\u{1b}[31mall", "{over:?}");
+        assert_eq!(
+            why, "closed by the peer: that was \\u{1b}[31mall",
+            "{over:?}"
+        );
         soon(pair.far.closed()).await;
-        assert!(matches!(pair.far.send(Bytes::new()).await, Err(LinkError::Closed)));
+        assert!(matches!(
+            pair.far.send(Bytes::new()).await,
+            Err(LinkError::Closed)
+        ));
         assert!(matches!(pair.near.recv().await, Ok(None)));
-        assert!(matches!(pair.near.outgoing_lane().await, Err(LinkError::Closed)));
+        assert!(matches!(
+            pair.near.outgoing_lane().await,
+            Err(LinkError::Closed)
+        ));
         assert!(pair.near.incoming_lane().await.is_none());
     }
 }
@@ -103,10 +120,18 @@ async fn what_is_queued_arrives_before_the_link_closes_and_the_reason_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_nobody_holds_closes() {
     for over in ALL {
-        let Pair { near, far, us: _us, them: _them } = Pair::new(over).await;
+        let Pair {
+            near,
+            far,
+            us: _us,
+            them: _them,
+        } = Pair::new(over).await;
         let second = near.clone();
         drop(near);
-        second.send(Bytes::from_static(b"still here")).await.unwrap();
+        second
+            .send(Bytes::from_static(b"still here"))
+            .await
+            .unwrap();
         assert_eq!(soon(far.recv()).await.unwrap().unwrap(), "still here");
         drop(second);
         assert!(matches!(soon(far.recv()).await, Ok(None)), "{over:?}");
@@ -127,7 +152,7 @@ async fn closing_a_link_wakes_whoever_is_blocked_on_its_lanes() {
                 if let Err(error) = tx_back.send(&[b"header", &[7; 256 * 1024]]) {
                     return error;
                 }
-                sent.send(()).unwrap();
+                let _ = sent.send(());
             }
         });
         // Blocked as far as one can tell from outside: nothing was sent for a while.
@@ -138,7 +163,11 @@ async fn closing_a_link_wakes_whoever_is_blocked_on_its_lanes() {
         .unwrap();
         let start = Instant::now();
         pair.far.close("enough");
-        assert_eq!(join(reader).await.kind(), io::ErrorKind::UnexpectedEof, "{over:?}");
+        assert_eq!(
+            join(reader).await.kind(),
+            io::ErrorKind::UnexpectedEof,
+            "{over:?}"
+        );
         join(writer).await;
         assert!(start.elapsed() < Duration::from_secs(2), "{over:?}");
         drop((tx_there, rx_back));
@@ -153,7 +182,8 @@ async fn there_are_only_so_many_lanes_and_a_dropped_one_makes_room() {
         for _ in 0..limits::LANES_PER_LINK {
             lanes.push(pair.lane_there().await);
         }
-        let mut more = tokio_test_task(pair.near.clone());
+        let near = pair.near.clone();
+        let mut more = tokio::spawn(async move { near.outgoing_lane().await });
         // It waits for a slot.
         tokio::select! {
             biased;
@@ -173,15 +203,9 @@ async fn there_are_only_so_many_lanes_and_a_dropped_one_makes_room() {
         soon(pair.far.incoming_lane()).await.unwrap();
         pair.near.want_lanes(99);
         for _ in 0..limits::LANES_PER_LINK {
-            lanes.push(pair.lane_back_without_asking(over).await);
+            lanes.push(soon(pair.lane_asked_for()).await);
         }
     }
-}
-
-type Opening = tokio::task::JoinHandle<Result<crate::LaneTx, LinkError>>;
-
-fn tokio_test_task(link: crate::Link) -> Opening {
-    tokio::spawn(async move { link.outgoing_lane().await })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +215,10 @@ async fn the_path_says_what_carries_the_link() {
         let pair = Pair::new(over).await;
         for (link, to) in [(&pair.near, &pair.them), (&pair.far, &pair.us)] {
             let path = link.path();
-            assert_eq!((path.kind, path.rtt.is_some()), (kind, over != Over::Memory));
+            assert_eq!(
+                (path.kind, path.rtt.is_some()),
+                (kind, over != Over::Memory)
+            );
             if over == Over::Quic || (over == Over::Tcp && link.dialled()) {
                 assert_eq!(path.remote, to.addr().direct[0].to_string());
             }
@@ -209,7 +236,10 @@ async fn an_endpoint_that_closes_takes_its_links_along() {
         assert!(matches!(soon(pair.near.recv()).await, Ok(None)), "{over:?}");
         assert!(pair.them.accept().await.is_none());
         assert!(pair.us.dial(&pair.them.addr()).await.is_err());
-        assert!(matches!(pair.them.dial(&pair.us.addr()).await, Err(LinkError::Closed)));
+        assert!(matches!(
+            pair.them.dial(&pair.us.addr()).await,
+            Err(LinkError::Closed)
+        ));
     }
 }
 
@@ -229,13 +259,20 @@ async fn tcp_and_udp_share_one_port_and_the_address_leads_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_listens_everywhere_names_loopback_only_if_there_is_nothing_else() {
     for quic in [true, false] {
-        let config = EndpointConfig { quic, ..EndpointConfig::new(secret(2)) };
+        let config = EndpointConfig {
+            quic,
+            ..EndpointConfig::new(secret(2))
+        };
         let them = Endpoint::bind(config).await.unwrap();
         let addr = them.addr();
         let port = addr.direct[0].port();
         assert!(port != 0 && addr.direct.iter().all(|place| place.port() == port));
         assert!(addr.direct.len() <= limits::PEER_ADDRS);
-        let loopback = addr.direct.iter().filter(|place| place.ip().is_loopback()).count();
+        let loopback = addr
+            .direct
+            .iter()
+            .filter(|place| place.ip().is_loopback())
+            .count();
         assert!(loopback == 0 || loopback == addr.direct.len());
         assert!(addr.direct.iter().all(|place| !place.ip().is_unspecified()));
         // Both families lead there.

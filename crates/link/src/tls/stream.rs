@@ -70,6 +70,12 @@ impl TlsStream {
         self.peer
     }
 
+    /// The bare socket, on which anything can be said.
+    #[cfg(test)]
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
     /// The two halves of a control stream.
     pub(crate) fn split(self) -> (TlsTx, TlsRx) {
         let (read, write) = self.socket.into_split();

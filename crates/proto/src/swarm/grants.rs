@@ -15,18 +15,25 @@ use super::peers::Peer;
 use super::{Effect, Message, NotPushedWhy, PIECE_OVERHEAD, Swarm, within};
 use crate::machine::Outbox;
 
-/// Smallest window: a few blocks, so that a lane is never without work for want of a message.
-const WINDOW_MIN: u64 = 1024 * 1024;
+/// Smallest window, with which every peer starts: what is asked early is asked badly, and a quick
+/// peer doubles it within a few round trips.
+const WINDOW_MIN: u64 = 128 * 1024;
 /// Largest window: a tenth of a second at 2.5 Gbit/s, and the most that a slow peer can hold up.
 pub(super) const WINDOW_MAX: u64 = 32 * 1024 * 1024;
 /// A window holds at least so many pieces, however large they are.
-const WINDOW_PIECES: u64 = 4;
+const WINDOW_PIECES: u64 = 2;
 /// What waits in a window should leave within this time: later choices are better choices.
 const QUEUE_TIME: Duration = Duration::from_millis(100);
 /// Pause between two looks at whether a window is too large.
 const SHRINK_EVERY: Duration = Duration::from_millis(250);
 /// Pushes to one peer at a time: as many as it has lanes.
 const PUSHES_PER_PEER: usize = limits::LANES_PER_LINK;
+/// Pushes to one peer that are made however slow it is, so that its lane does not run dry.
+const PUSHES_LEAST: usize = 2;
+/// What is being pushed to one peer should leave within this time: it can hardly be called off.
+const PUSH_TIME: Duration = Duration::from_millis(50);
+/// Bytes of the first run to a peer, while it is not known how quick it is. They double from run to run.
+const RUN_BYTES_FIRST: u64 = 64 * 1024;
 /// Pushes at a time that are not slow: 16 MiB of blocks in memory.
 const PUSHES_MAX: usize = 64;
 /// A push that is out for longer is slow: it no longer takes the place of another peer's.
@@ -48,6 +55,8 @@ pub(super) struct Up {
     /// Bytes served so far; the peer with least is served next.
     pub(super) served: u64,
     meter: Meter,
+    /// Bytes of the next run, unless the rate is known and lower.
+    run_bytes: u64,
     /// Whether the queue ran dry since the window was last looked at.
     dry: bool,
     /// What was asked since then.
@@ -87,6 +96,7 @@ impl Up {
             cursor: 0,
             served,
             meter: Meter::default(),
+            run_bytes: RUN_BYTES_FIRST,
             dry: false,
             consumed: 0,
             waited_least: 0,
@@ -111,6 +121,44 @@ impl Up {
         self.queue = PieceSet::none(self.queue.capacity());
         self.queued = 0;
         self.pushing()
+    }
+
+    #[cfg(test)]
+    pub(super) fn window(&self) -> u64 {
+        self.window
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_window(&mut self, bytes: u64) {
+        self.window = bytes;
+    }
+
+    /// Whether what is counted along the way is what a fresh count finds.
+    #[cfg(test)]
+    pub(super) fn check(&mut self, map: &PieceMap, have: &PieceSet) {
+        let queued = self.queued;
+        self.recount(map);
+        assert_eq!(self.queued, queued, "cost of the queue");
+        assert!(self.queue.iter().all(|piece| have.contains(piece)), "queued but not here");
+        assert!(self.pushes.len() <= PUSHES_PER_PEER);
+    }
+
+    /// Whether another push would keep a lane busy, not just bind pieces early.
+    fn has_room(&self) -> bool {
+        let bytes: u64 = self.pushes.iter().map(|push| push.cost).sum();
+        let count = self.pushes.len();
+        count < PUSHES_LEAST || count < PUSHES_PER_PEER && bytes < self.bytes_within(PUSH_TIME)
+    }
+
+    /// Bytes of the next run.
+    fn run_bytes(&self) -> u64 {
+        let bytes = self.run_bytes.min(self.bytes_within(PUSH_TIME) / PUSHES_LEAST as u64);
+        bytes.min(limits::BLOCK_BYTES as u64)
+    }
+
+    /// Bytes that leave within a time, as far as one knows.
+    fn bytes_within(&self, time: Duration) -> u64 {
+        self.meter.rate().map_or(u64::MAX, |rate| (rate * time.as_secs_f64()) as u64)
     }
 
     /// How much more to grant, if enough has left to make a message worth while.
@@ -148,11 +196,8 @@ impl Up {
         if now.since(self.shrunk_at) < SHRINK_EVERY {
             return;
         }
-        if let Some(rate) = self.meter.rate() {
-            let enough = (rate * QUEUE_TIME.as_secs_f64()) as u64;
-            let spare = self.waited_least.saturating_sub(enough);
-            self.window = (self.window - spare.min(self.window)).max(window_min);
-        }
+        let spare = self.waited_least.saturating_sub(self.bytes_within(QUEUE_TIME));
+        self.window = (self.window - spare.min(self.window)).max(window_min);
         self.shrunk_at = now;
         self.waited_least = self.queued;
     }
@@ -252,6 +297,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         let Some(peer) = self.peers.get_mut(&to) else { return };
         let up = &mut peer.up;
         up.meter.count(now, self.map.bytes_of(push.range));
+        up.run_bytes = (up.run_bytes * 2).min(limits::BLOCK_BYTES as u64);
         up.waited_least = up.waited_least.min(up.queued);
         self.serve(now, out);
         if let Some(peer) = self.peers.get_mut(&to) {
@@ -275,13 +321,14 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         if let Some((push, peer)) = push.zip(self.peers.get_mut(&to)) {
             // What could have left, and is still wanted, is tried again.
             let up = &mut peer.up;
+            let before = up.queue.len();
             for piece in push.range.iter().filter(|piece| self.have.contains(*piece)) {
                 if !push.cancelled.iter().any(|part| part.contains(piece)) {
                     up.queue.insert(piece);
                 }
             }
             up.recount(&self.map);
-            if why == NotPushedWhy::Link {
+            if why == NotPushedWhy::Link && up.queue.len() > before {
                 up.paused_until = now + RETRY_AFTER;
             }
         }
@@ -293,8 +340,8 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     pub(super) fn serve(&mut self, now: Time, out: &mut Outbox<Self>) {
         while self.pushes_out < PUSHES_MAX {
             let ready = |peer: &Peer| {
-                let room = peer.up.pushes.len() < PUSHES_PER_PEER;
-                room && !peer.up.queue.is_empty() && now >= peer.up.paused_until
+                let up = &peer.up;
+                !up.queue.is_empty() && up.has_room() && now >= up.paused_until
             };
             let least = self.peers.iter_mut().filter(|(_, peer)| ready(peer));
             let Some((id, peer)) = least.min_by_key(|(id, peer)| (peer.up.served, **id)) else {
@@ -357,7 +404,7 @@ fn next_run(map: &PieceMap, up: &Up) -> PieceRange {
     let mut end = start + 1;
     while end < end_max {
         bytes += u64::from(map.piece_len(end));
-        if bytes > limits::BLOCK_BYTES as u64 {
+        if bytes > up.run_bytes() {
             break;
         }
         end += 1;

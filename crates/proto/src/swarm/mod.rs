@@ -21,6 +21,8 @@ mod picker;
 mod relief;
 mod requests;
 #[cfg(test)]
+mod books;
+#[cfg(test)]
 mod scenes;
 mod values;
 
@@ -60,7 +62,7 @@ pub struct Setup {
     pub wanted: PieceSet,
     /// Files of more than one piece whose piece values are known.
     pub values: BTreeSet<u32>,
-    /// Decides where this node starts among equally rare pieces, and whom it introduces.
+    /// Decides where this node begins among equally rare pieces, and whom it introduces.
     pub seed: u64,
 }
 
@@ -136,7 +138,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             unknown: unknown_pieces(&map, &values),
             asked: PieceSet::none(total),
             doubled: BTreeSet::new(),
-            picker: Picker::new(0, 0),
+            picker: Picker::new(0, Dice::new(0)),
             values: ValuesPlan::new(values),
             peers: BTreeMap::new(),
             full_peers: 0,
@@ -169,6 +171,16 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     /// Pieces that are here.
     pub fn have(&self) -> &PieceSet {
         &self.have
+    }
+
+    /// Pieces that shall be here, whether they are or not.
+    pub fn wanted(&self) -> &PieceSet {
+        &self.wanted
+    }
+
+    /// Whether it was told to leave: it takes no further part.
+    pub fn has_left(&self) -> bool {
+        self.left
     }
 
     /// How many wanted pieces are not here.
@@ -222,9 +234,8 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         let total = self.map.total();
         self.wanting = true;
         if self.picker.is_asleep() && total > 0 {
-            let start = self.dice.below(u64::from(total)) as u32;
-            self.values.start_at(self.map.locate(start).file);
-            self.picker = Picker::new(total, start);
+            self.values.start_at(self.dice.below(u64::from(self.map.files())) as u32);
+            self.picker = Picker::new(total, self.dice.fork());
             for peer in self.peers.values().filter(|peer| !peer.everything) {
                 peer.have.ranges().for_each(|range| self.picker.add_holder(range));
             }

@@ -64,6 +64,11 @@ impl Peer {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn strikes(&self) -> u32 {
+        self.strikes
+    }
+
     /// Ends what the driver does for this peer.
     pub(super) fn call_off_everything<P: Copy + Ord + Debug>(
         &self,
@@ -273,6 +278,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             let mut at = range.start;
             while let Some(new) = next_absent(&peer.have, PieceRange::new(at, range.end)) {
                 at = new.end;
+                if within(&self.asked, new).next().is_some() {
+                    self.picker.jump();
+                }
                 for part in without(peer.gone.as_ref(), new) {
                     peer.have.insert_range(part);
                     self.picker.add_holder(part);

@@ -1,13 +1,18 @@
-//! Which pieces to ask for next: the rarest first, equals in order from a place that differs from node to node.
+//! Which pieces to ask for next: the rarest first, equals in order from a place that dice choose.
 //!
 //! The pieces that may be asked for lie in classes by how many peers hold them, one bit set per
 //! class, so that a piece changes class with two bits and a pick never sorts. Peers that hold
 //! everything count for no piece: they make none rarer than another.
+//!
+//! A node goes on in order, which is good for disks and blocks, until it meets a piece that it
+//! cannot take, or hears that another has got what it has asked for; then it jumps. Would it only
+//! step over what others have taken, all nodes would soon take the same pieces at the same time.
 
 use potluck_base::{PieceRange, PieceSet, limits};
 use potluck_content::PieceMap;
 
 use super::PIECE_OVERHEAD;
+use crate::dice::Dice;
 
 /// Up to how many holders each number has a class of its own: most swarms are smaller.
 const EXACT_HOLDERS: u16 = 12;
@@ -20,8 +25,10 @@ pub(super) struct Picker {
     /// How many peers hold each piece, not counting those that hold everything.
     holders: Vec<u16>,
     classes: Vec<PieceSet>,
-    /// Where this node starts among equals.
-    start: u32,
+    /// Where to go on in each class. One place for all would lead from the pieces that a peer has got
+    /// to those that it is getting.
+    next: [u32; CLASSES],
+    dice: Dice,
 }
 
 /// The pieces of one peer, as the picker needs to know them.
@@ -35,11 +42,12 @@ pub(super) enum Holds<'a> {
 
 impl Picker {
     /// None of `total` pieces may be asked for yet, and nobody holds any.
-    pub(super) fn new(total: u32, start: u32) -> Self {
+    pub(super) fn new(total: u32, dice: Dice) -> Self {
         Self {
             holders: vec![0; total as usize],
             classes: vec![PieceSet::none(total); CLASSES],
-            start,
+            next: [0; CLASSES],
+            dice,
         }
     }
 
@@ -48,9 +56,9 @@ impl Picker {
         self.holders.is_empty()
     }
 
-    /// Where this node starts among equals.
-    pub(super) fn start(&self) -> u32 {
-        self.start
+    /// Go on from anywhere: another node is taking the same pieces in the same order.
+    pub(super) fn jump(&mut self) {
+        self.next = [u32::MAX; CLASSES];
     }
 
     /// One more peer holds these.
@@ -82,10 +90,26 @@ impl Picker {
         }
     }
 
+    /// Whether this piece may be asked for, and lies in the class where it belongs.
+    #[cfg(test)]
+    pub(super) fn offers(&self, piece: u32) -> bool {
+        let classes: Vec<usize> =
+            (0..CLASSES).filter(|class| self.classes[*class].contains(piece)).collect();
+        let belongs = self.holders.get(piece as usize).map(|holders| class(*holders));
+        assert!(classes.is_empty() || classes == Vec::from_iter(belongs), "class of {piece}");
+        !classes.is_empty()
+    }
+
+    /// How many peers, not counting those with everything, hold a piece.
+    #[cfg(test)]
+    pub(super) fn holders(&self, piece: u32) -> u16 {
+        self.holders[piece as usize]
+    }
+
     /// Takes pieces that a peer holds, worth at most `budget`; in order, disjoint, neighbours joined.
     pub(super) fn pick(&mut self, map: &PieceMap, holds: Holds<'_>, budget: u64) -> Vec<PieceRange> {
-        let mut basket = Basket { map, budget, full: false, ranges: Vec::new() };
-        for class in &mut self.classes {
+        let mut basket = Basket { map, budget, full: false, next: 0, ranges: Vec::new() };
+        for (class, next) in self.classes.iter_mut().zip(&mut self.next) {
             if basket.full {
                 break;
             }
@@ -93,14 +117,16 @@ impl Picker {
                 continue;
             }
             let before = basket.ranges.len();
+            basket.next = *next;
             match holds {
-                Holds::All => basket.fill_from(class, self.start),
+                Holds::All => basket.fill_from(class, &mut self.dice),
                 Holds::Some(have) => {
                     let mut common = class.clone();
                     common.keep_all(have);
-                    basket.fill_from(&common, self.start);
+                    basket.fill_from(&common, &mut self.dice);
                 }
             }
+            *next = basket.next;
             for range in &basket.ranges[before..] {
                 class.remove_range(*range);
             }
@@ -126,14 +152,19 @@ struct Basket<'a> {
     map: &'a PieceMap,
     budget: u64,
     full: bool,
+    next: u32,
     ranges: Vec<PieceRange>,
 }
 
 impl Basket<'_> {
-    /// Takes pieces of a class, in order from `start` to the end and then from the beginning.
-    fn fill_from(&mut self, pieces: &PieceSet, start: u32) {
+    /// Takes pieces of a class: on from where the last were taken, else from anywhere, and round.
+    fn fill_from(&mut self, pieces: &PieceSet, dice: &mut Dice) {
         let total = pieces.capacity();
-        for part in [PieceRange::new(start, total), PieceRange::new(0, start.min(total))] {
+        let start = match pieces.contains(self.next) {
+            true => self.next,
+            false => dice.below(u64::from(total)) as u32,
+        };
+        for part in [PieceRange::new(start, total), PieceRange::new(0, start)] {
             let mut at = part.start;
             while !self.full {
                 let first = pieces.first_present(at);
@@ -161,6 +192,7 @@ impl Basket<'_> {
         }
         if end > range.start {
             self.ranges.push(PieceRange::new(range.start, end));
+            self.next = end;
         }
         if self.ranges.len() == limits::RANGES {
             self.full = true;
@@ -199,7 +231,8 @@ mod tests {
     fn picker(holders: &str, start: u32) -> (PieceMap, Picker) {
         let total = holders.len() as u32;
         let map = PieceMap::one_file(u64::from(total) << 16, ContentId([0; 32]));
-        let mut picker = Picker::new(total, start);
+        let mut picker = Picker::new(total, Dice::new(1));
+        picker.next = [start; CLASSES];
         for (piece, count) in holders.bytes().enumerate() {
             picker.offer(piece as u32);
             for _ in b'0'..count {
@@ -231,12 +264,10 @@ mod tests {
     fn the_rarest_pieces_that_the_peer_has_come_first() {
         let (map, mut picker) = picker("2113231", 0);
         let have = set("####.##");
-        for expected in [".#.....", "..#....", "......#", "#......", "...#..."] {
-            let ranges = picker.pick(&map, Holds::Some(&have), budget(1));
+        for (count, expected) in [(3, ".##...#"), (1, "#......"), (9, "...#.#.")] {
+            let ranges = picker.pick(&map, Holds::Some(&have), budget(count));
             assert_eq!(drawn(7, &ranges), expected);
         }
-        let ranges = picker.pick(&map, Holds::Some(&have), budget(9));
-        assert_eq!(drawn(7, &ranges), ".....#.");
         assert!(picker.pick(&map, Holds::Some(&have), budget(9)).is_empty());
         // Piece 4 is left: that peer lacked it, one with everything does not.
         assert_eq!(drawn(7, &picker.pick(&map, Holds::All, budget(9))), "....#..");
@@ -244,12 +275,26 @@ mod tests {
     }
 
     #[test]
-    fn equals_are_taken_in_order_from_the_start_and_round() {
+    fn equals_are_taken_in_order_and_round() {
         let (map, mut picker) = picker("00000000", 5);
         assert_eq!(drawn(8, &picker.pick(&map, Holds::All, budget(2))), ".....##.");
         assert_eq!(drawn(8, &picker.pick(&map, Holds::All, budget(3))), "##.....#");
         let ranges = picker.pick(&map, Holds::All, budget(3));
         assert_eq!(ranges, [PieceRange::new(2, 5)]);
+    }
+
+    #[test]
+    fn where_to_begin_and_where_to_jump_is_left_to_the_dice() {
+        let mut places = std::collections::BTreeSet::new();
+        for seed in 0..20 {
+            let (map, mut picker) = picker(&"0".repeat(1000), 0);
+            picker.dice = Dice::new(seed);
+            picker.jump();
+            places.insert(picker.pick(&map, Holds::All, budget(1))[0].start);
+            picker.jump();
+            places.insert(picker.pick(&map, Holds::All, budget(1))[0].start);
+        }
+        assert!(places.len() > 35, "{places:?}");
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         for piece in below.iter().rev().chain(above.iter().rev()) {
             let length = u64::from(self.map.piece_len(*piece));
             let cost = self.cost(PieceRange::one(*piece));
-            if cost > allowance || (length > bytes && !taken.is_empty()) {
+            if cost > allowance || length > bytes {
                 break;
             }
             allowance -= cost;

@@ -56,7 +56,7 @@ impl<P: Copy + Ord> ValuesPlan<P> {
         }
     }
 
-    /// Where pieces are asked first, values are needed first.
+    /// Not every node begins with the first file: then receivers soon have something for each other.
     pub(super) fn start_at(&mut self, file: u32) {
         self.next = file;
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use potluck_base::{PeerAddr, PeerId, limits};
 use potluck_link::{Endpoint, Link};
-use potluck_proto::{Frame, Hello, VERSION, VERSION_MIN, judge};
+use potluck_proto::{Frame, Hello, Input, VERSION, VERSION_MIN, judge};
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -135,12 +135,20 @@ impl Peers {
         book.get(&peer).cloned().unwrap_or_else(|| PeerAddr::unknown(peer))
     }
 
-    /// Tells a session's machine of a peer's link, now or when it comes up, and dials the peer once or twice.
-    pub fn connect_for(self: &Arc<Self>, session: &Arc<Session>, peer: PeerId) {
+    /// Tells a session's machine of a peer's link, now or when it comes up; whether it is up.
+    pub fn introduce(&self, session: &Arc<Session>, peer: PeerId) -> bool {
         session.add_interest(peer);
-        if self.linked(peer).is_some() {
+        let up = self.linked(peer).is_some();
+        if up {
             let session = Arc::clone(session);
-            tokio::spawn(async move { session.input(potluck_proto::Input::LinkUp(peer)).await });
+            tokio::spawn(async move { session.input(Input::LinkUp(peer)).await });
+        }
+        up
+    }
+
+    /// As [`introduce`](Peers::introduce), and dials the peer a few times if there is no link.
+    pub fn connect_for(self: &Arc<Self>, session: &Arc<Session>, peer: PeerId) {
+        if self.introduce(session, peer) {
             return;
         }
         let (peers, stop) = (Arc::clone(self), session.stop.clone());

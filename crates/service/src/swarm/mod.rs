@@ -29,6 +29,8 @@ pub use session::{Holding, Outlook, Session};
 /// Contents that this node moves at a time; more are refused as busy.
 const SESSIONS: usize = 4096;
 
+/// Parts of an answer that are sent before the peer must have read them: two MiB.
+const META_PARTS_AHEAD: u32 = 8;
 /// Time that tasks get to come to an end.
 const STOP_TIME: Duration = Duration::from_secs(2);
 
@@ -285,18 +287,24 @@ impl Start {
     }
 }
 
+/// Sends an answer in parts, never many ahead of the peer: a queue of them would fill the memory.
 async fn send_meta(linked: &Linked, id: u32, bytes: &[u8]) -> Result<(), ServiceError> {
     let total = bytes.len() as u64;
     let mut offset = 0;
-    loop {
+    for count in 1.. {
         let end = bytes.len().min(offset + limits::META_CHUNK_BYTES);
         let part = bytes[offset..end].to_vec();
         linked.send(&Frame::MetaChunk { id, total, offset: offset as u64, bytes: part }).await?;
         offset = end;
         if offset == bytes.len() {
-            return Ok(());
+            break;
+        }
+        if count % META_PARTS_AHEAD == 0 {
+            let echo = tokio::time::timeout(limits::META_TIME, linked.echo());
+            echo.await.map_err(|_| ServiceError::Silent(linked.peer))??;
         }
     }
+    Ok(())
 }
 
 fn random_seed() -> u64 {

@@ -15,7 +15,7 @@ use crate::error::ServiceError;
 use crate::notice::Notice;
 use crate::peers::{Linked, Peers};
 use crate::runner::Player;
-use crate::swarm::push::{Push, push};
+use crate::swarm::push::{LANES_USED, Push, push};
 use crate::swarm::session::{Holding, Session};
 
 /// A peer that takes no frame for this long is stuck; waiting longer would hold up the others.
@@ -64,6 +64,10 @@ impl SwarmPlayer {
 impl Player<Swarm<PeerId>> for SwarmPlayer {
     async fn send(&mut self, to: PeerId, message: Message<PeerId>) {
         let (Some(peers), Some(linked)) = (self.peers.upgrade(), self.linked(to)) else { return };
+        if matches!(message, Message::Join { wants: true, .. } | Message::Request(_)) {
+            // If we dialled, only we can open the lanes that pieces will come over.
+            linked.link().want_lanes(LANES_USED);
+        }
         let message = message.map_peers(|peer| peers.address(peer));
         let frame = Frame::Swarm { content: self.session.id, message };
         if !matches!(timeout(SEND_TIME, linked.send(&frame)).await, Ok(Ok(()))) {

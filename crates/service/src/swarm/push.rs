@@ -11,6 +11,7 @@ use potluck_base::{ContentId, PieceRange, limits};
 use potluck_link::LaneTx;
 use potluck_proto::swarm::{GoneWhy, NotPushedWhy, Outcome};
 use potluck_proto::BlockHeader;
+use potluck_store::{ReadError, ReadFault};
 
 use crate::peers::Linked;
 use crate::swarm::session::Session;
@@ -131,18 +132,31 @@ fn give_back(linked: &Linked) {
     }
 }
 
+/// Why a run was not sent.
+enum Fault {
+    /// The file is not what was shared.
+    Source(ReadError),
+    /// The lane is broken.
+    Lane,
+}
+
 /// Sends run after run over one lane until the link or the lane ends.
 fn serve(linked: &Linked, mut lane: LaneTx) {
     let mut buffer = Vec::new();
     while let Some(run) = linked.pushes.next() {
-        let outcome = match send_run(linked, &mut lane, &run, &mut buffer) {
-            Ok(()) => Outcome::Pushed { to: linked.peer, range: run.range },
-            Err(why) => Outcome::NotPushed { to: linked.peer, range: run.range, why },
-        };
-        let lane_lost = matches!(&outcome, Outcome::NotPushed { why: NotPushedWhy::Link, .. });
-        run.session.tell(outcome);
-        if lane_lost {
-            return;
+        let (to, range) = (linked.peer, run.range);
+        match send_run(linked, &mut lane, &run, &mut buffer) {
+            Ok(()) => run.session.tell(Outcome::Pushed { to, range }),
+            Err(Fault::Source(error)) => {
+                let why = gone_why(&error.why);
+                let source = NotPushedWhy::Source(why);
+                run.session.tell(Outcome::NotPushed { to, range, why: source });
+                run.session.source_changed(error.pieces, error.path, why);
+            }
+            Err(Fault::Lane) => {
+                run.session.tell(Outcome::NotPushed { to, range, why: NotPushedWhy::Link });
+                return;
+            }
         }
     }
 }
@@ -153,7 +167,7 @@ fn send_run(
     lane: &mut LaneTx,
     run: &Push,
     buffer: &mut Vec<u8>,
-) -> Result<(), NotPushedWhy> {
+) -> Result<(), Fault> {
     let bytes = run.session.map.bytes_of(run.range);
     let holding = run.session.holding();
     let mut offset = 0;
@@ -161,12 +175,12 @@ fn send_run(
         let length = (bytes - offset).min(limits::BLOCK_BYTES as u64) as u32;
         let whole = u64::from(length) == bytes;
         if whole {
-            holding.read(run.range, buffer).map_err(|error| changed(run, error))?;
+            holding.read(run.range, buffer).map_err(Fault::Source)?;
         } else {
             let piece = run.range.start;
             holding
                 .read_part(piece, offset as u32, length, buffer)
-                .map_err(|error| changed(run, error))?;
+                .map_err(Fault::Source)?;
         }
         let header = BlockHeader {
             content: run.session.id,
@@ -175,19 +189,17 @@ fn send_run(
             bytes: length,
             last: offset + u64::from(length) == bytes,
         };
-        lane.send(&[&header.encode(), buffer]).map_err(|_| NotPushedWhy::Link)?;
+        lane.send(&[&header.encode(), buffer]).map_err(|_| Fault::Lane)?;
         linked.sent.fetch_add(u64::from(length), Ordering::Relaxed);
         offset += u64::from(length);
     }
     Ok(())
 }
 
-fn changed(run: &Push, error: potluck_store::ReadError) -> NotPushedWhy {
-    let why = match &error.why {
-        potluck_store::ReadFault::Changed => GoneWhy::Changed,
-        potluck_store::ReadFault::Missing => GoneWhy::Missing,
-        potluck_store::ReadFault::Unreadable(_) => GoneWhy::Unreadable,
-    };
-    run.session.source_changed(error.pieces, error.path.clone(), why);
-    NotPushedWhy::Source(why)
+fn gone_why(fault: &ReadFault) -> GoneWhy {
+    match fault {
+        ReadFault::Changed => GoneWhy::Changed,
+        ReadFault::Missing => GoneWhy::Missing,
+        ReadFault::Unreadable(_) => GoneWhy::Unreadable,
+    }
 }

@@ -101,6 +101,7 @@ pub struct Session {
     expected: Mutex<BTreeMap<PeerId, PieceSet>>,
     interested: Mutex<BTreeSet<PeerId>>,
     claimed: Mutex<BTreeSet<u32>>,
+    changed: Mutex<BTreeSet<u32>>,
     failure: Mutex<Option<StoreError>>,
 }
 
@@ -126,6 +127,7 @@ impl Session {
             expected: Mutex::new(BTreeMap::new()),
             interested: Mutex::new(BTreeSet::new()),
             claimed: Mutex::new(BTreeSet::new()),
+            changed: Mutex::new(BTreeSet::new()),
             failure: Mutex::new(None),
         }
     }
@@ -247,9 +249,14 @@ impl Session {
         }
     }
 
-    /// A file that we serve is no longer what was shared: the person hears of it.
+    /// A file that we serve is no longer what was shared: none of it is offered any more, and the person
+    /// hears of it, once.
     pub fn source_changed(&self, pieces: PieceRange, path: PathBuf, why: GoneWhy) {
+        if !self.changed.lock().expect("no panic while held").insert(pieces.start) {
+            return;
+        }
         tracing::warn!(content = %self.id.short(), ?pieces, ?why, "a shared file changed");
+        self.command(Command::Lost(vec![pieces]));
         self.notices.send(Notice::SourceChanged { content: self.id, path, why });
     }
 }

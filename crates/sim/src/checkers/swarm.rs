@@ -172,18 +172,30 @@ impl SwarmChecker {
         }
     }
 
-    /// Judges the end of a run: who should have everything by now has.
-    pub fn finish(&mut self, now: Time, node: u32, machine: &Swarm<u32>, physics: &SwarmPhysics) {
+    /// Judges the end of a run: who could have everything by now has. `held` is what honest peers that
+    /// are connected to the node offer.
+    pub fn finish(
+        &mut self,
+        now: Time,
+        node: u32,
+        machine: &Swarm<u32>,
+        physics: &SwarmPhysics,
+        held: &PieceSet,
+    ) {
         let hand = &physics.hands[node as usize];
         let mut claimed = machine.have().clone();
         claimed.remove_all(&hand.truth);
         let false_claims = claimed.len();
         self.must(false_claims == 0, now, node, || format!("holds {false_claims} pieces falsely"));
-        let missing = machine.missing();
+        let mut missing = machine.wanted().clone();
+        missing.remove_all(machine.have());
+        self.must(missing.len() == machine.missing(), now, node, || "miscounts".to_owned());
+        missing.keep_all(held);
+        let ranges: Vec<PieceRange> = missing.ranges().collect();
         let partners: Vec<Partner<u32>> = machine.partners().collect();
-        self.must(missing == 0, now, node, || format!("misses {missing} pieces; {partners:?}"));
-        let complete = missing > 0 || hand.complete.is_some();
-        self.must(complete, now, node, || "has all and did not say so".to_owned());
+        self.must(ranges.is_empty(), now, node, || format!("misses {ranges:?}; {partners:?}"));
+        let told = machine.missing() > 0 || hand.complete.is_some();
+        self.must(told, now, node, || "has all and did not say so".to_owned());
     }
 
     fn view(&mut self, node: u32, peer: u32) -> &mut View {
