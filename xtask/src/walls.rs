@@ -183,9 +183,9 @@ const OWNED: &[(&str, &[&str], &str)] = &[
     ),
     ("tower", &["potluck-http"], "only `http` serves HTTP"),
     (
-        "reqwest",
-        &["potluck-client"],
-        "only `client` asks over HTTP",
+        "http-body",
+        &["potluck-http", "potluck-client"],
+        "only `http` and `client` speak HTTP",
     ),
     (
         "utoipa",

@@ -200,7 +200,10 @@ fn a_part_can_be_chosen_and_the_rest_fetched_later() {
             .success()
     );
     let part: Vec<_> = snapshot(&ben.at("tree")).into_keys().collect();
-    assert_eq!(part, ["a.txt", "deep", "deep/c.txt"].map(Into::into));
+    assert_eq!(
+        part,
+        ["a.txt", "deep", "deep/c.txt"].map(std::path::PathBuf::from)
+    );
     let all = ben.run(&["get", &ticket]);
     assert!(all.status.success(), "{all:?}");
     assert_eq!(snapshot(&ann.at("tree")), snapshot(&ben.at("tree")));

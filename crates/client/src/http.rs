@@ -1,4 +1,4 @@
-//! One request on a connection of its own, to a node on this machine. No proxy, no redirect, no TLS.
+//! One request on a connection of its own, to a node on this machine: no proxy, redirect or TLS.
 
 use std::io;
 use std::net::SocketAddr;

@@ -8,6 +8,6 @@ pub mod swarm;
 mod wire;
 
 pub use dice::Dice;
-pub use hello::{AGENT_BYTES, Agreed, Hello, RELAY_BYTES, VERSION, VERSION_MIN, Unfit, judge};
+pub use hello::{AGENT_BYTES, Agreed, Hello, RELAY_BYTES, Unfit, VERSION, VERSION_MIN, judge};
 pub use machine::{Input, Machine, Outbox, Output};
 pub use wire::{BLOCK_HEADER_BYTES, BlockHeader, Frame, REASON_BYTES, Refusal, What, WireError};

@@ -128,7 +128,10 @@ impl Frame {
     /// If a list of ours breaks its limits: out of order, or longer than a peer would accept.
     pub fn encode(&self) -> Vec<u8> {
         let bytes = postcard::to_allocvec(self).expect("writing to memory does not fail");
-        assert!(bytes.len() <= limits::FRAME_BYTES, "a frame of ours is too long");
+        assert!(
+            bytes.len() <= limits::FRAME_BYTES,
+            "a frame of ours is too long"
+        );
         bytes
     }
 
@@ -144,8 +147,14 @@ impl Frame {
             postcard::take_from_bytes::<Frame>(bytes).map_err(|_| WireError::Malformed)?;
         match &frame {
             Frame::Hello(hello) if hello.version > VERSION => Ok(frame),
-            Frame::MetaChunk { total, offset, bytes, .. }
-                if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > *total) =>
+            Frame::MetaChunk {
+                total,
+                offset,
+                bytes,
+                ..
+            } if offset
+                .checked_add(bytes.len() as u64)
+                .is_none_or(|end| end > *total) =>
             {
                 Err(WireError::Malformed)
             }
@@ -190,9 +199,7 @@ impl BlockHeader {
     /// Reads a header; its numbers are within their limits, but know nothing of the content's size.
     pub fn decode(bytes: &[u8; BLOCK_HEADER_BYTES]) -> Result<BlockHeader, WireError> {
         let refuse = |why| Err(WireError::Header(why));
-        let number = |at: usize| {
-            u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
-        };
+        let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
         if bytes[0] != BLOCK_KIND {
             return refuse("no block starts like this");
         }
@@ -201,7 +208,10 @@ impl BlockHeader {
         }
         let header = BlockHeader {
             content: ContentId(std::array::from_fn(|i| bytes[4 + i])),
-            range: PieceRange { start: number(36), end: number(40) },
+            range: PieceRange {
+                start: number(36),
+                end: number(40),
+            },
             offset: number(44),
             bytes: number(48),
             last: bytes[1] == 1,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use potluck_base::{ContentId, PathKind, PeerId, PieceRange, PieceSet, RelPath, limits};
@@ -19,6 +19,7 @@ use crate::error::ServiceError;
 use crate::peers::{Change, DialState, Keeping, Peers};
 use crate::progress::Meter;
 use crate::selection::Selection;
+use crate::share::StopOnDrop;
 use crate::swarm::{Holding, Outlook, Session, Start, Swarms};
 
 /// How long providers of a ticket may stay unreachable before the first of them was ever reached.
@@ -253,7 +254,14 @@ impl Fetcher {
             selected: selected.clone(),
         };
         let store = self.store.clone();
-        let download = tokio::task::spawn_blocking(move || store.begin_download(plan)).await??;
+        let cancel = Arc::new(AtomicBool::new(false));
+        let _stop = StopOnDrop::new(&cancel);
+        let begin = move || {
+            let download = store.begin_download(plan)?;
+            download.adopt_local(&cancel)?;
+            Ok::<_, ServiceError>(download)
+        };
+        let download = tokio::task::spawn_blocking(begin).await??;
         Ok((Arc::new(download), selected))
     }
 
@@ -370,11 +378,14 @@ impl Fetcher {
             files: account.files.len() as u64,
             missing: account.missing.into_values().collect(),
             from: BTreeMap::new(),
-            resumed: account.resumed,
+            resumed: account.total,
             duplicate: 0,
         };
         if let Some(session) = session {
             fetched.from = session.arrived.lock().expect("no panic while held").clone();
+            // What nobody gave was here: some of it turned out to be good only once its values were known.
+            let given: u64 = fetched.from.values().sum();
+            fetched.resumed = account.total.saturating_sub(given);
             fetched.duplicate = session.duplicate.load(Ordering::Relaxed);
             if let Some(source) = source {
                 session.hold(Holding::Source(source));

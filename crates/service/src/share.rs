@@ -43,12 +43,19 @@ pub async fn share(
 ) -> Result<ContentId, ServiceError> {
     let (store, steps) = (store.clone(), steps.clone());
     let cancel = Arc::new(AtomicBool::new(false));
-    let _stop = StopOnDrop(Arc::clone(&cancel));
+    let _stop = StopOnDrop::new(&cancel);
     let work = move || share_now(&store, &paths, name, &steps, &cancel);
     tokio::task::spawn_blocking(work).await?
 }
 
-struct StopOnDrop(Arc<AtomicBool>);
+/// Tells a thread to stop when the task that waits for it is dropped.
+pub(crate) struct StopOnDrop(Arc<AtomicBool>);
+
+impl StopOnDrop {
+    pub(crate) fn new(cancel: &Arc<AtomicBool>) -> Self {
+        Self(Arc::clone(cancel))
+    }
+}
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {

@@ -6,13 +6,15 @@
 
 pub mod checkers;
 mod net;
+mod plan;
 mod scenario;
 mod swarm;
 mod trace;
 mod world;
 
 pub use net::Net;
-pub use scenario::{Plan, Report, run, run_plan};
+pub use plan::{Fault, Plan, Role};
+pub use scenario::{Report, run, run_plan};
 pub use swarm::{Character, Hand, SwarmPhysics};
 pub use trace::Trace;
 pub use world::{Context, Physics, Watcher, World};

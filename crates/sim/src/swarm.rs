@@ -69,6 +69,8 @@ pub struct Hand {
     queue: VecDeque<Job>,
     busy: bool,
     down_free: Time,
+    /// Until then the up-link carries nothing.
+    frozen_until: Time,
     /// Counts crashes: work begun before does not end after.
     life: u32,
 }
@@ -100,6 +102,7 @@ impl Hand {
             queue: VecDeque::new(),
             busy: false,
             down_free: Time::ZERO,
+            frozen_until: Time::ZERO,
             life: 0,
         }
     }
@@ -107,6 +110,11 @@ impl Hand {
     /// Whether it does what it says.
     pub fn is_honest(&self) -> bool {
         self.character == Character::Honest
+    }
+
+    /// The up-link carries nothing until then; what is under way gets through.
+    pub fn freeze(&mut self, until: Time) {
+        self.frozen_until = self.frozen_until.max(until);
     }
 
     /// The node crashes. Pieces stored after `kept_until` were not synced and are lost.
@@ -124,9 +132,22 @@ impl Hand {
 /// What happens later.
 pub enum Happening {
     /// A node's up-link has sent a job.
-    Sent { node: u32, life: u32, to: u32, epoch: u32, range: PieceRange },
+    Sent {
+        node: u32,
+        life: u32,
+        to: u32,
+        epoch: u32,
+        range: PieceRange,
+    },
     /// Pieces have arrived.
-    Landed { from: u32, to: u32, epoch: u32, life: u32, range: PieceRange, good: bool },
+    Landed {
+        from: u32,
+        to: u32,
+        epoch: u32,
+        life: u32,
+        range: PieceRange,
+        good: bool,
+    },
     /// A request for values has ended.
     ValuesCame {
         node: u32,
@@ -145,6 +166,8 @@ pub struct SwarmPhysics {
     pub map: Arc<PieceMap>,
     /// The nodes, by number.
     pub hands: Vec<Hand>,
+    /// The kinds of events that there were.
+    pub events: BTreeSet<&'static str>,
 }
 
 type Cx<'a, 'b> = &'a mut Context<'b, Swarm<u32>, Happening>;
@@ -158,7 +181,9 @@ impl Physics<Swarm<u32>> for SwarmPhysics {
             Effect::Expect { from, ranges } => {
                 let total = self.map.total();
                 let expected = &mut self.hand(node).expected;
-                let set = expected.entry(from).or_insert_with(|| PieceSet::none(total));
+                let set = expected
+                    .entry(from)
+                    .or_insert_with(|| PieceSet::none(total));
                 ranges.iter().for_each(|range| _ = set.insert_range(*range));
             }
             Effect::Forget { from, ranges } => {
@@ -166,7 +191,9 @@ impl Physics<Swarm<u32>> for SwarmPhysics {
                 if let Some(set) = self.hand(node).expected.get_mut(&from) {
                     // One piece may have begun to arrive; it may be finished.
                     let ranges = ranges.iter().flat_map(PieceRange::iter);
-                    ranges.skip(usize::from(begun)).for_each(|piece| _ = set.remove(piece));
+                    ranges
+                        .skip(usize::from(begun))
+                        .for_each(|piece| _ = set.remove(piece));
                 }
             }
             Effect::Push { to, range } => self.push(node, to, range, cx),
@@ -177,17 +204,36 @@ impl Physics<Swarm<u32>> for SwarmPhysics {
 
     fn happen(&mut self, what: Happening, cx: Cx<'_, '_>) {
         match what {
-            Happening::Sent { node, life, to, epoch, range } => {
+            Happening::Sent {
+                node,
+                life,
+                to,
+                epoch,
+                range,
+            } => {
                 if self.hand(node).life == life {
                     self.sent(node, to, epoch, range, cx);
                 }
             }
-            Happening::Landed { from, to, epoch, life, range, good } => {
+            Happening::Landed {
+                from,
+                to,
+                epoch,
+                life,
+                range,
+                good,
+            } => {
                 if self.hand(to).life == life && cx.net.is_same(from, to, epoch) {
                     self.landed(from, to, range, good, cx);
                 }
             }
-            Happening::ValuesCame { node, life, from, files, result } => {
+            Happening::ValuesCame {
+                node,
+                life,
+                from,
+                files,
+                result,
+            } => {
                 if self.hand(node).life == life {
                     self.values_came(node, from, files, result, cx);
                 }
@@ -210,11 +256,14 @@ impl Physics<Swarm<u32>> for SwarmPhysics {
     }
 
     fn told(&mut self, node: u32, event: &Event<u32>, cx: Cx<'_, '_>) {
+        self.events.insert(name(event));
         let hand = self.hand(node);
         match event {
             Event::Complete => hand.complete = Some(cx.now),
             Event::Lost { ranges, .. } => {
-                ranges.iter().for_each(|range| _ = hand.told_lost.insert_range(*range));
+                ranges
+                    .iter()
+                    .for_each(|range| _ = hand.told_lost.insert_range(*range));
                 cx.command(cx.now, node, Command::Skip(ranges.clone()));
             }
             _ => {}
@@ -228,7 +277,11 @@ impl SwarmPhysics {
     }
 
     fn push(&mut self, node: u32, to: u32, range: PieceRange, cx: Cx<'_, '_>) {
-        let job = Job { to, epoch: cx.net.epoch(node, to), range };
+        let job = Job {
+            to,
+            epoch: cx.net.epoch(node, to),
+            range,
+        };
         let hand = self.hand(node);
         if hand.character == Character::Silent {
             return;
@@ -244,8 +297,13 @@ impl SwarmPhysics {
         let bytes = |range: PieceRange| self.map.bytes_of(range);
         let hand = &mut self.hands[node as usize];
         while !hand.busy {
-            let Some(mut job) = hand.queue.pop_front() else { return };
-            let bad = job.range.iter().find(|piece| hand.unreadable.contains(*piece));
+            let Some(mut job) = hand.queue.pop_front() else {
+                return;
+            };
+            let bad = job
+                .range
+                .iter()
+                .find(|piece| hand.unreadable.contains(*piece));
             if let Some(first) = bad {
                 let end = hand.unreadable.first_absent(first).min(job.range.end);
                 job.range = PieceRange::new(first, end);
@@ -255,7 +313,16 @@ impl SwarmPhysics {
             hand.busy = true;
             let time = span(bytes(job.range), hand.up_rate);
             let (life, Job { to, epoch, range }) = (hand.life, job);
-            cx.later(cx.now + time, Happening::Sent { node, life, to, epoch, range });
+            cx.later(
+                cx.now + time,
+                Happening::Sent {
+                    node,
+                    life,
+                    to,
+                    epoch,
+                    range,
+                },
+            );
         }
     }
 
@@ -288,7 +355,17 @@ impl SwarmPhysics {
         let hand = self.hand(to);
         hand.down_free = hand.down_free.max(first_byte) + span(bytes, hand.down_rate);
         let (at, life) = (hand.down_free, hand.life);
-        cx.later(at, Happening::Landed { from, to, epoch, life, range, good });
+        cx.later(
+            at,
+            Happening::Landed {
+                from,
+                to,
+                epoch,
+                life,
+                range,
+                good,
+            },
+        );
     }
 
     /// The receiver's driver looks at what has come, piece by piece.
@@ -297,7 +374,10 @@ impl SwarmPhysics {
             let bytes = u64::from(self.map.piece_len(piece));
             let hand = self.hand(to);
             let one = PieceRange::one(piece);
-            let expected = hand.expected.get_mut(&from).is_some_and(|set| set.remove(piece));
+            let expected = hand
+                .expected
+                .get_mut(&from)
+                .is_some_and(|set| set.remove(piece));
             if !expected {
                 hand.wasted += bytes;
                 cx.outcome(cx.now, to, Outcome::Unasked { from, range: one });
@@ -331,7 +411,10 @@ impl SwarmPhysics {
     fn fetch_values(&mut self, node: u32, from: u32, files: Range<u32>, cx: Cx<'_, '_>) {
         let way = cx.net.delay(node, from);
         let sender = &self.hands[from as usize];
-        let pieces: u32 = files.clone().map(|file| self.map.file(file).pieces.len()).sum();
+        let pieces: u32 = files
+            .clone()
+            .map(|file| self.map.file(file).pieces.len())
+            .sum();
         let bytes = u64::from(pieces) * 32;
         let (wait, result) = match sender.character {
             Character::Silent | Character::Flooder => (VALUES_TIME, Err(ValuesError::Unavailable)),
@@ -340,7 +423,16 @@ impl SwarmPhysics {
             _ => (way * 2 + span(bytes, sender.up_rate), Ok(())),
         };
         let life = self.hand(node).life;
-        cx.later(cx.now + wait, Happening::ValuesCame { node, life, from, files, result });
+        cx.later(
+            cx.now + wait,
+            Happening::ValuesCame {
+                node,
+                life,
+                from,
+                files,
+                result,
+            },
+        );
     }
 
     fn values_came(
@@ -354,23 +446,46 @@ impl SwarmPhysics {
         if result.is_ok() {
             self.hand(node).values.extend(files.clone());
         }
-        cx.outcome(cx.now, node, Outcome::Values { from, files, result });
+        cx.outcome(
+            cx.now,
+            node,
+            Outcome::Values {
+                from,
+                files,
+                result,
+            },
+        );
     }
 
     /// A flooder says something, often enough to be a burden, and goes on.
     fn chatter(&mut self, from: u32, to: u32, cx: Cx<'_, '_>) {
         let total = self.map.total();
         let start = cx.dice.below(u64::from(total) * 2) as u32;
-        let some = vec![PieceRange::new(start, start.saturating_add(1 + cx.dice.below(50) as u32))];
+        let some = vec![PieceRange::new(
+            start,
+            start.saturating_add(1 + cx.dice.below(50) as u32),
+        )];
         let message = match cx.dice.below(10) {
-            0 => Message::Join { have: some, wants: cx.dice.chance(1, 2) },
+            0 => Message::Join {
+                have: some,
+                wants: cx.dice.chance(1, 2),
+            },
             1 => Message::Have(some),
-            2 => Message::Grant { bytes: cx.dice.next_u64() as u32 },
+            2 => Message::Grant {
+                bytes: cx.dice.next_u64() as u32,
+            },
             3 => Message::Request(vec![PieceRange::new(0, u32::MAX)]),
             4 | 5 => Message::Request(some),
             6 => Message::Cancel(some),
-            7 => Message::Gone { ranges: some, why: GoneWhy::Missing },
-            8 => Message::Peers(vec![cx.dice.below(self.hands.len() as u64) as u32, from, to]),
+            7 => Message::Gone {
+                ranges: some,
+                why: GoneWhy::Missing,
+            },
+            8 => Message::Peers(vec![
+                cx.dice.below(self.hands.len() as u64) as u32,
+                from,
+                to,
+            ]),
             _ => Message::Bye,
         };
         cx.whisper(from, to, message);
@@ -378,6 +493,17 @@ impl SwarmPhysics {
             let pause = Duration::from_micros(cx.dice.below(30_000));
             cx.later(cx.now + pause, Happening::Chatter { from, to });
         }
+    }
+}
+
+fn name(event: &Event<u32>) -> &'static str {
+    match event {
+        Event::Complete => "Complete",
+        Event::PeerFinished(_) => "PeerFinished",
+        Event::Lost { .. } => "Lost",
+        Event::Liar { .. } => "Liar",
+        Event::Stalled(_) => "Stalled",
+        Event::Revived(_) => "Revived",
     }
 }
 

@@ -44,8 +44,12 @@ pub(crate) fn begin(store: &Arc<Inner>, plan: &DownloadPlan) -> Result<Download,
     check(plan)?;
     let outset = Outset::of(store, plan)?;
     let path = outset.folder_path.join(outset.asked.as_str());
-    let part_path = outset.folder_path.join(names::part(&outset.asked, &plan.content));
-    let occupied = store.occupy(part_path).map_err(|_| StoreError::Busy { path })?;
+    let part_path = outset
+        .folder_path
+        .join(names::part(&outset.asked, &plan.content));
+    let occupied = store
+        .occupy(part_path)
+        .map_err(|_| StoreError::Busy { path })?;
     let mut start = target::choose(&outset)?;
     let mut part = outset.part_place(&start.name).find()?;
     let found = outset.found(&start, part.as_ref())?;
@@ -122,7 +126,14 @@ impl<'a> Outset<'a> {
         let fail = |e| StoreError::io("open", &plan.folder, e);
         let folder_path = plan.folder.canonicalize().map_err(fail)?;
         let folder = Below::open(&folder_path).map_err(fail)?;
-        Ok(Self { store, plan, map: plan.map(), asked, folder, folder_path })
+        Ok(Self {
+            store,
+            plan,
+            map: plan.map(),
+            asked,
+            folder,
+            folder_path,
+        })
     }
 }
 

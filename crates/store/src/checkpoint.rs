@@ -104,14 +104,17 @@ impl Download {
             .step()
             .map_err(|e| StoreError::io("write", home, e))?;
         self.store.db.transaction(|tx| {
-            for values in &values {
+            for values in values.values() {
                 hashes::put_values(tx, values)?;
             }
             record::update_marks(tx, record.number, &durable, &doubtful)
         })?;
         (record.durable, record.doubtful) = (durable, doubtful);
         let mut progress = self.progress();
-        progress.fresh_values.drain(..values.len());
+        for (id, values) in values {
+            progress.fresh_values.remove(&id);
+            progress.fresh_bytes -= u64::from(values.layout().pieces()) * 32;
+        }
         progress.unsaved = progress.unsaved.saturating_sub(unsaved);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::StoreError;
 
@@ -64,8 +64,11 @@ const MIGRATIONS: &[&str] = &[
     );",
 ];
 
-/// The database, one statement at a time.
-pub(crate) struct Db(Mutex<Connection>);
+/// The database, with one connection that writes and one that need not wait for it.
+pub(crate) struct Db {
+    write: Mutex<Connection>,
+    read: Mutex<Connection>,
+}
 
 impl Db {
     /// Opens the database and brings it to the newest version.
@@ -82,12 +85,20 @@ impl Db {
              PRAGMA journal_size_limit = 4194304;
              PRAGMA cache_size = -2048;",
         )?;
-        Ok(Self(Mutex::new(connection)))
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let read = Connection::open_with_flags(path, flags)?;
+        read.busy_timeout(BUSY)?;
+        Ok(Self { write: Mutex::new(connection), read: Mutex::new(read) })
     }
 
-    /// The connection, for reading and for single statements.
+    /// A connection for reads that must not wait while something is written.
+    pub(crate) fn read(&self) -> MutexGuard<'_, Connection> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection that writes.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.write.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does all of `work` or nothing.

@@ -8,16 +8,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use potluck_base::{ContentId, PieceRange, PieceSet, RelPath};
-use potluck_content::{FileInfo, Kind, Located, Manifest, PieceMap, Values};
+use potluck_content::{FileInfo, Kind, Manifest, PieceMap, Values};
 use rustix::fs::OFlags;
 
 use crate::below::Below;
 use crate::checkpoint::Turn;
 use crate::error::{ReadError, ReadFault, StoreError};
-use crate::hashing::piece_on_disk;
 use crate::lru::Lru;
 use crate::plan::OnExists;
-use crate::progress::{Marked, Places, Progress};
+use crate::progress::{Places, Progress};
 use crate::resume::right_pieces;
 use crate::source::{read_part, read_pieces};
 use crate::state::{Inner, Occupied};
@@ -25,8 +24,8 @@ use crate::twins::Twins;
 
 /// Large files that stay open.
 pub(crate) const FILES_OPEN: u64 = 32;
-/// Marked bytes after which marks are written to the database without being asked.
-const UNSAVED_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of values after which they are written to the database without being asked.
+const FRESH_VALUES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A download in progress. Dropped, it leaves what it has for a later attempt.
 pub struct Download {
@@ -125,8 +124,15 @@ impl Download {
         self.store.keep_values(values.clone());
         let unchecked = {
             let mut progress = self.progress();
-            if progress.known_values.insert(file) {
-                progress.fresh_values.push(values.clone());
+            if progress.known_values.insert(file)
+                && progress.fresh_values.insert(info.id, values.clone()).is_none()
+            {
+                progress.fresh_bytes += u64::from(info.pieces.len()) * 32;
+            }
+            if progress.fresh_bytes >= FRESH_VALUES_MAX {
+                drop(progress);
+                self.save()?;
+                progress = self.progress();
             }
             if progress.unchecked.first_present(info.pieces.start) >= info.pieces.end {
                 return Ok(Vec::new());
@@ -150,70 +156,12 @@ impl Download {
     /// A file's values, if they are known. Those of a file of one piece always are.
     pub fn values(&self, file: u32) -> Result<Option<Arc<Values>>, StoreError> {
         let info = self.file_info(file)?;
-        let fresh = |values: &&Arc<Values>| values.root() == info.id;
-        let found = self.progress().fresh_values.iter().find(fresh).cloned();
-        match found {
-            Some(values) => Ok(Some(values)),
-            None => self.store.values(info.layout, info.id),
-        }
-    }
-
-    /// Writes bytes of a piece, from `offset` within the piece.
-    ///
-    /// A piece that comes whole must be verified before. Parts of one may be written as they come, if
-    /// the piece is only marked after all of them were verified. Bytes of a piece that is here already
-    /// are dropped.
-    pub fn write(&self, piece: u32, offset: u32, bytes: &[u8]) -> Result<(), StoreError> {
-        let at = self.located(piece)?;
-        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        if offset.checked_add(len).is_none_or(|end| end > at.len) {
-            return Err(StoreError::Bug("bytes beyond the end of a piece"));
-        }
-        let whole = len == at.len;
-        if !self.enter(piece, offset, len, whole) {
-            return Ok(());
-        }
-        let written = self.write_at(&at, offset, bytes, whole);
-        if !whole && let Some(partial) = self.progress().partial.get_mut(&piece) {
-            partial.writing -= 1;
-            partial.mixed |= written.is_err();
-            self.quiet.notify_all();
-        }
-        written.map_err(|error| self.error("write", at.file, error))
-    }
-
-    /// Notes that the caller has verified and written these pieces. From now on they are served.
-    pub fn mark(&self, range: PieceRange) -> Result<Marked, StoreError> {
-        if range.end > self.map.total() {
-            return Err(StoreError::Bug("a mark beyond the last piece"));
-        }
-        let mut marked = Marked::default();
-        let mut progress = self.progress();
-        if progress
-            .partial
-            .range(range.start..range.end)
-            .next()
-            .is_some()
+        if info.pieces.len() > 1
+            && let Some(values) = self.progress().fresh_values.get(&info.id)
         {
-            for piece in range.iter() {
-                let one = PieceRange::one(piece);
-                let right;
-                (progress, right) = self.judge(progress, piece)?;
-                if right {
-                    marked.also.extend(self.add(&mut progress, one));
-                } else {
-                    marked.bad.push(one);
-                }
-            }
-        } else {
-            marked.also = self.add(&mut progress, range);
+            return Ok(Some(values.clone()));
         }
-        let overdue = progress.unsaved >= UNSAVED_MAX;
-        drop(progress);
-        if overdue {
-            self.save()?;
-        }
-        Ok(marked)
+        self.store.values(info.layout, info.id)
     }
 
     /// As [`crate::Source::read`], for the pieces that are here.
@@ -356,104 +304,6 @@ impl Download {
         }
     }
 
-    /// Whether bytes may be written now. Keeps account of who writes which part of a piece.
-    fn enter(&self, piece: u32, offset: u32, len: u32, whole: bool) -> bool {
-        let mut progress = self.progress();
-        if progress.stored.contains(piece) {
-            return false;
-        }
-        if whole {
-            if let Some(partial) = progress.partial.get_mut(&piece) {
-                partial.mixed = true;
-                return !partial.closed;
-            }
-            return true;
-        }
-        let partial = progress.partial.entry(piece).or_default();
-        if partial.closed {
-            return false;
-        }
-        partial.mixed |= partial.writing > 0 || partial.next != offset;
-        partial.next = offset + len;
-        partial.writing += 1;
-        true
-    }
-
-    fn write_at(&self, at: &Located, offset: u32, bytes: &[u8], whole: bool) -> io::Result<()> {
-        let info = self.map.file(at.file);
-        if whole && info.pieces.len() == 1 && self.manifest.is_some() {
-            let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-            // Finished: whoever still writes comes too late.
-            let Some(part) = places.part.clone() else {
-                return Ok(());
-            };
-            drop(places);
-            let rel = part.rel(self.rel(at.file));
-            return part.write_small(&self.store.disk, rel, bytes, self.runs(at.file));
-        }
-        let file = if info.pieces.len() == 1 {
-            let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(part) = places.part.clone() else {
-                return Ok(());
-            };
-            drop(places);
-            let rel = part.rel(self.rel(at.file));
-            Arc::new(part.file(&self.store.disk, rel, info.layout.len(), self.runs(at.file))?)
-        } else {
-            self.opened(at.file)?
-        };
-        self.store
-            .disk
-            .write(&file, bytes, at.offset + u64::from(offset))
-    }
-
-    /// Whether a piece that was written bit by bit is right; it is read again if several wrote it.
-    fn judge<'a>(
-        &'a self,
-        mut progress: MutexGuard<'a, Progress>,
-        piece: u32,
-    ) -> Result<(MutexGuard<'a, Progress>, bool), StoreError> {
-        let at = self.map.locate(piece);
-        let Some(partial) = progress.partial.get_mut(&piece) else {
-            return Ok((progress, true));
-        };
-        if !partial.mixed && partial.writing == 0 && partial.next == at.len {
-            progress.partial.remove(&piece);
-            return Ok((progress, true));
-        }
-        partial.closed = true;
-        let writing = |progress: &mut Progress| {
-            progress
-                .partial
-                .get(&piece)
-                .is_some_and(|partial| partial.writing > 0)
-        };
-        progress = self
-            .quiet
-            .wait_while(progress, writing)
-            .unwrap_or_else(PoisonError::into_inner);
-        drop(progress);
-        let right = self.is_right(&at);
-        progress = self.progress();
-        progress.partial.remove(&piece);
-        Ok((progress, right?))
-    }
-
-    fn is_right(&self, at: &Located) -> Result<bool, StoreError> {
-        let info = self.map.file(at.file);
-        let Some(values) = self.values(at.file)? else {
-            return Ok(false);
-        };
-        let value = self
-            .opened(at.file)
-            .and_then(|file| piece_on_disk(&file, &info.layout, at.index, &mut Vec::new()));
-        match value {
-            Ok(value) => Ok(value == *values.get(at.index)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(error) => Err(self.error("read", at.file, error)),
-        }
-    }
-
     fn read_file(&self, file: u32, offset: u64, part: &mut [u8]) -> Result<(), ReadError> {
         let info = self.map.file(file);
         let first = info.pieces.start + (offset >> info.layout.piece_log2()) as u32;
@@ -485,15 +335,7 @@ impl Download {
         }
     }
 
-    fn located(&self, piece: u32) -> Result<Located, StoreError> {
-        if piece < self.map.total() {
-            Ok(self.map.locate(piece))
-        } else {
-            Err(StoreError::Bug("a piece beyond the last"))
-        }
-    }
-
-    fn file_info(&self, file: u32) -> Result<FileInfo, StoreError> {
+    pub(crate) fn file_info(&self, file: u32) -> Result<FileInfo, StoreError> {
         if file < self.map.files() {
             Ok(self.map.file(file))
         } else {

@@ -103,22 +103,21 @@ pub(crate) fn has_values(connection: &Connection, id: &ContentId) -> Result<bool
 
 /// The values of a file, if they are kept. Nothing is trusted: they are checked against the id.
 pub(crate) fn values(
-    connection: &Connection,
+    db: &Db,
     layout: Layout,
     id: ContentId,
 ) -> Result<Option<Values>, StoreError> {
-    let bytes: Option<Vec<u8>> = connection
+    let bytes: Option<Vec<u8>> = db
+        .read()
         .prepare_cached("SELECT bytes FROM file_values WHERE id = ?1")?
         .query_row([id.0], |row| row.get(0))
         .optional()?;
     let Some(bytes) = bytes else { return Ok(None) };
-    match Values::from_bytes(layout, id, &bytes) {
-        Ok(values) => Ok(Some(values)),
-        Err(_) => {
-            connection.execute("DELETE FROM file_values WHERE id = ?1", [id.0])?;
-            Ok(None)
-        }
+    let values = Values::from_bytes(layout, id, &bytes).ok();
+    if values.is_none() {
+        db.lock().execute("DELETE FROM file_values WHERE id = ?1", [id.0])?;
     }
+    Ok(values)
 }
 
 /// Forgets the hashes that were not used for longest, and values that nothing refers to.
@@ -271,7 +270,7 @@ mod tests {
             .execute("UPDATE file_values SET bytes = zeroblob(64)", [])
             .unwrap();
         assert!(
-            values(&db.lock(), Layout::new(100_000), hash.id)
+            values(&db, Layout::new(100_000), hash.id)
                 .unwrap()
                 .is_none()
         );

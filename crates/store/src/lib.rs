@@ -39,6 +39,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod twins;
+mod walk;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,58 +1,60 @@
 //! A small memory of what was used last, bounded by weight.
 
-use std::collections::VecDeque;
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
 
 /// Keeps what was used last, until the weights add up to more than allowed.
 ///
-/// Meant for tens of entries: looking one up walks the list.
+/// Looking up is cheap; making room walks all entries, of which there should be a thousand at most.
 pub(crate) struct Lru<K, V> {
-    entries: VecDeque<(K, V, u64)>,
+    entries: HashMap<K, Entry<V>>,
     weight: u64,
     weight_max: u64,
+    uses: u64,
 }
 
-impl<K: PartialEq, V: Clone> Lru<K, V> {
+struct Entry<V> {
+    value: V,
+    weight: u64,
+    used: u64,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Lru<K, V> {
     pub(crate) fn new(weight_max: u64) -> Self {
-        Self {
-            entries: VecDeque::new(),
-            weight: 0,
-            weight_max,
-        }
+        Self { entries: HashMap::new(), weight: 0, weight_max, uses: 0 }
     }
 
     /// The value, which counts as used now.
-    pub(crate) fn get<Q: PartialEq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
-        K: std::borrow::Borrow<Q>,
+        K: Borrow<Q>,
     {
-        let at = self
-            .entries
-            .iter()
-            .position(|(known, ..)| known.borrow() == key)?;
-        let entry = self.entries.remove(at)?;
-        let value = entry.1.clone();
-        self.entries.push_front(entry);
-        Some(value)
+        self.uses += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.used = self.uses;
+        Some(entry.value.clone())
     }
 
     /// Remembers a value; what was not used for longest goes. A value too heavy by itself is kept
     /// until the next comes.
     pub(crate) fn put(&mut self, key: K, value: V, weight: u64) {
-        self.remove(&key);
+        self.uses += 1;
         self.weight += weight;
-        self.entries.push_front((key, value, weight));
+        let entry = Entry { value, weight, used: self.uses };
+        if let Some(old) = self.entries.insert(key, entry) {
+            self.weight -= old.weight;
+        }
         while self.weight > self.weight_max && self.entries.len() > 1 {
-            if let Some((_, _, weight)) = self.entries.pop_back() {
-                self.weight -= weight;
-            }
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
+            let Some(key) = oldest.map(|(key, _)| key.clone()) else { return };
+            self.remove(&key);
         }
     }
 
     pub(crate) fn remove(&mut self, key: &K) {
-        if let Some(at) = self.entries.iter().position(|(known, ..)| known == key)
-            && let Some((_, _, weight)) = self.entries.remove(at)
-        {
-            self.weight -= weight;
+        if let Some(old) = self.entries.remove(key) {
+            self.weight -= old.weight;
         }
     }
 

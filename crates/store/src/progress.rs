@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use potluck_base::{PieceRange, PieceSet, RelPath};
+use potluck_base::{ContentId, PieceRange, PieceSet, RelPath};
 use potluck_content::Values;
 
 use crate::below::Below;
@@ -31,7 +31,8 @@ pub(crate) struct Progress {
     /// Pieces from an earlier attempt that wait for values.
     pub(crate) unchecked: PieceSet,
     /// Values that are not in the database yet.
-    pub(crate) fresh_values: Vec<Arc<Values>>,
+    pub(crate) fresh_values: BTreeMap<ContentId, Arc<Values>>,
+    pub(crate) fresh_bytes: u64,
     pub(crate) known_values: BTreeSet<u32>,
     pub(crate) unsaved: u64,
     pub(crate) unsynced: u64,
@@ -68,7 +69,8 @@ impl Progress {
             stored,
             durable,
             unchecked,
-            fresh_values: Vec::new(),
+            fresh_values: BTreeMap::new(),
+            fresh_bytes: 0,
             known_values: BTreeSet::new(),
             unsaved: 0,
             unsynced: 0,

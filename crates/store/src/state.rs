@@ -18,7 +18,7 @@ use crate::lru::Lru;
 /// Bytes of values that stay in memory, whatever is shared or fetched.
 const VALUES_BYTES: u64 = 8 * 1024 * 1024;
 /// The least that one file's values count, which bounds their number.
-const VALUES_BYTES_MIN: u64 = 64 * 1024;
+const VALUES_BYTES_MIN: u64 = 8 * 1024;
 
 pub(crate) struct Inner {
     pub(crate) home: Home,
@@ -61,7 +61,7 @@ impl Inner {
         if let Some(values) = known.filter(|values| *values.layout() == layout) {
             return Ok(Some(values));
         }
-        let values = hashes::values(&self.db.lock(), layout, id)?.map(Arc::new);
+        let values = hashes::values(&self.db, layout, id)?.map(Arc::new);
         if let Some(values) = &values {
             self.keep_values(values.clone());
         }

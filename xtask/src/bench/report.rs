@@ -18,14 +18,15 @@ pub fn print(contests: &[Contest], startup: Option<&Startup>, goals: &[Goal]) {
     for contest in contests {
         println!("\n{} ({:.1} MB), medians", contest.title, mb(contest.bytes));
         println!(
-            "{:<24}{:>9}{:>10}{:>9}{:>10}{:>8}{:>16}",
-            "", "seconds", "MB/s", "x floor", "of floor", "CPU s", "peak MiB up/dn"
+            "{:<24}{:>9}{:>8}{:>9}{:>9}{:>10}{:>8}{:>16}",
+            "", "seconds", "best", "MB/s", "x floor", "of floor", "CPU s", "peak MiB up/dn"
         );
         for row in rows(contest) {
             println!(
-                "{:<24}{:>9.3}{:>10.0}{:>9}{:>10}{:>8}{:>16}",
+                "{:<24}{:>9.3}{:>8.3}{:>9.0}{:>9}{:>10}{:>8}{:>16}",
                 row.name,
                 row.seconds,
+                row.best_s,
                 row.mb_s,
                 shown(row.times_floor, 2),
                 shown(row.times_floor.map(|times| 1.0 / times), 2),
@@ -98,6 +99,7 @@ pub fn to_json(contests: &[Contest], startup: Option<&Startup>, goals: &[Goal]) 
 struct Row {
     name: &'static str,
     seconds: f64,
+    best_s: f64,
     mb_s: f64,
     times_floor: Option<f64>,
     cpu_s: Option<f64>,
@@ -109,6 +111,7 @@ impl Row {
         json!({
             "name": self.name.trim(),
             "seconds": self.seconds,
+            "best_s": self.best_s,
             "rounds_s": contest.of(self.name).map(|sample| sample.seconds).collect::<Vec<_>>(),
             "mb_per_s": self.mb_s,
             "times_floor": self.times_floor,
@@ -126,6 +129,10 @@ fn rows(contest: &Contest) -> Vec<Row> {
         Some(Row {
             name,
             seconds,
+            best_s: contest
+                .of(name)
+                .map(|sample| sample.seconds)
+                .fold(f64::INFINITY, f64::min),
             mb_s: mb(contest.bytes) / seconds,
             times_floor: floor.map(|floor| seconds / floor),
             cpu_s: median(contest.of(name).filter_map(|sample| sample.cpu_s).collect()),

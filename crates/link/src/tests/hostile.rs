@@ -72,8 +72,13 @@ async fn strangers_are_hung_up_on_and_others_are_served() {
         oversized,
     ] {
         let mut stranger = TcpStream::connect(place).await.unwrap();
+        let start = std::time::Instant::now();
         stranger.write_all(garbage).await.unwrap();
         hung_up(&mut stranger).await;
+        assert!(
+            start.elapsed() < limits::HELLO_TIME,
+            "before its time is up"
+        );
     }
     assert_serves(&them).await;
 }

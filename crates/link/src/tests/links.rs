@@ -235,7 +235,8 @@ async fn an_endpoint_that_closes_takes_its_links_along() {
         assert!(start.elapsed() < Duration::from_millis(1500), "{over:?}");
         assert!(matches!(soon(pair.near.recv()).await, Ok(None)), "{over:?}");
         assert!(pair.them.accept().await.is_none());
-        assert!(pair.us.dial(&pair.them.addr()).await.is_err());
+        // Over QUIC one only notices when time is up.
+        assert!(over == Over::Quic || pair.us.dial(&pair.them.addr()).await.is_err());
         assert!(matches!(
             pair.them.dial(&pair.us.addr()).await,
             Err(LinkError::Closed)

@@ -186,12 +186,13 @@ impl Handshake {
     /// Shows rustls one more record; `false` if none is complete.
     fn show_record(&mut self) -> Result<bool, TlsError> {
         let rest = &self.incoming[self.shown..];
-        let &[_, _, _, high, low, ..] = rest else {
+        let &[kind, major, _, high, low, ..] = rest else {
             return Ok(false);
         };
         let length = 5 + usize::from(u16::from_be_bytes([high, low]));
-        if length > RECORD_BYTES {
-            return Err(TlsError::Broken("an oversized record".to_owned()));
+        // At once, not when all that it promises is here: it may be a web browser.
+        if !(20..=23).contains(&kind) || major != 3 || length > RECORD_BYTES {
+            return Err(TlsError::Broken("something that is not TLS".to_owned()));
         }
         if rest.len() < length {
             return Ok(false);

@@ -13,6 +13,8 @@
 //! requests for what it chooses, at the moment it may ask; the uploader pushes run by run and tops
 //! the allowance up as pieces leave. Whatever arrives is announced to others with `Have`.
 
+#[cfg(test)]
+mod books;
 mod grants;
 mod message;
 mod meter;
@@ -20,8 +22,6 @@ mod peers;
 mod picker;
 mod relief;
 mod requests;
-#[cfg(test)]
-mod books;
 #[cfg(test)]
 mod scenes;
 mod values;
@@ -128,7 +128,13 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     /// # Panics
     /// If the sets are not as large as the map.
     pub fn new(setup: Setup) -> Self {
-        let Setup { map, have, wanted, values, seed } = setup;
+        let Setup {
+            map,
+            have,
+            wanted,
+            values,
+            seed,
+        } = setup;
         let total = map.total();
         assert_eq!(have.capacity(), total, "pieces of another content");
         let mut swarm = Self {
@@ -190,12 +196,15 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     /// The peers that take part, as far as they have said so.
     pub fn partners(&self) -> impl Iterator<Item = Partner<P>> + '_ {
-        self.peers.iter().filter(|(_, peer)| peer.joined).map(|(id, peer)| Partner {
-            peer: *id,
-            pieces: peer.have.len(),
-            wants: peer.wants,
-            stalled: peer.down.stalled,
-        })
+        self.peers
+            .iter()
+            .filter(|(_, peer)| peer.joined)
+            .map(|(id, peer)| Partner {
+                peer: *id,
+                pieces: peer.have.len(),
+                wants: peer.wants,
+                stalled: peer.down.stalled,
+            })
     }
 
     fn command(&mut self, now: Time, command: Command, out: &mut Outbox<Self>) {
@@ -216,12 +225,19 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     fn done(&mut self, now: Time, outcome: Outcome<P>, out: &mut Outbox<Self>) {
         match outcome {
-            Outcome::Values { from, files, result } => {
+            Outcome::Values {
+                from,
+                files,
+                result,
+            } => {
                 self.values_ended(now, from, files, result, out);
             }
             Outcome::Arrived { from, range } => self.arrived(now, from, range, out),
             Outcome::Bad { from, piece } => {
-                out.emit(Event::Liar { peer: from, piece: Some(piece) });
+                out.emit(Event::Liar {
+                    peer: from,
+                    piece: Some(piece),
+                });
                 self.ban(now, from, out);
             }
             Outcome::Unasked { from, range } => self.unasked(now, from, range, out),
@@ -234,10 +250,13 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         let total = self.map.total();
         self.wanting = true;
         if self.picker.is_asleep() && total > 0 {
-            self.values.start_at(self.dice.below(u64::from(self.map.files())) as u32);
+            self.values
+                .start_at(self.dice.below(u64::from(self.map.files())) as u32);
             self.picker = Picker::new(total, self.dice.fork());
             for peer in self.peers.values().filter(|peer| !peer.everything) {
-                peer.have.ranges().for_each(|range| self.picker.add_holder(range));
+                peer.have
+                    .ranges()
+                    .for_each(|range| self.picker.add_holder(range));
             }
         }
         let mut new = pieces.clone();
@@ -316,12 +335,20 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         }
         self.have.remove_all(&gone);
         self.fresh.remove_all(&gone);
-        self.lost.get_or_insert_with(|| PieceSet::none(total)).insert_all(&gone);
+        self.lost
+            .get_or_insert_with(|| PieceSet::none(total))
+            .insert_all(&gone);
         self.unqueue_everywhere(&gone);
         let ranges: Vec<PieceRange> = gone.ranges().collect();
         for part in ranges.chunks(limits::RANGES) {
             for id in joined(&self.peers) {
-                out.send(id, Message::Gone { ranges: part.to_vec(), why });
+                out.send(
+                    id,
+                    Message::Gone {
+                        ranges: part.to_vec(),
+                        why,
+                    },
+                );
             }
         }
         let mut again = gone;
@@ -411,7 +438,11 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         }
         if self.tick_at.is_none() {
             let missing = self.missing > 0;
-            if self.peers.values().any(|peer| peer.joined && (peer.wants || missing)) {
+            if self
+                .peers
+                .values()
+                .any(|peer| peer.joined && (peer.wants || missing))
+            {
                 let at = now + TICK_EVERY;
                 self.tick_at = Some(at);
                 out.set_timer(at, Timer::Tick);
@@ -471,7 +502,11 @@ pub struct Partner<P> {
 }
 
 fn joined<P: Copy + Ord>(peers: &BTreeMap<P, Peer>) -> Vec<P> {
-    peers.iter().filter(|(_, peer)| peer.joined).map(|(id, _)| *id).collect()
+    peers
+        .iter()
+        .filter(|(_, peer)| peer.joined)
+        .map(|(id, _)| *id)
+        .collect()
 }
 
 /// The pieces of files of more than one piece whose values are not known.

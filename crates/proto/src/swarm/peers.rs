@@ -139,7 +139,13 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         let ranges: Vec<PieceRange> = self.have.ranges().collect();
         let mut parts = ranges.chunks(limits::RANGES);
         let have = parts.next().unwrap_or_default().to_vec();
-        out.send(to, Message::Join { have, wants: self.missing > 0 });
+        out.send(
+            to,
+            Message::Join {
+                have,
+                wants: self.missing > 0,
+            },
+        );
         for part in parts {
             out.send(to, Message::Have(part.to_vec()));
         }
@@ -147,13 +153,17 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     /// A peer takes no further part; the link may or may not be there.
     pub(super) fn part(&mut self, now: Time, id: P, out: &mut Outbox<Self>) {
-        let Some(peer) = self.peers.remove(&id) else { return };
+        let Some(peer) = self.peers.remove(&id) else {
+            return;
+        };
         peer.call_off_everything(id, out);
         self.pushes_out -= peer.up.pushes_counted();
         if peer.everything {
             self.full_peers -= 1;
         } else {
-            peer.have.ranges().for_each(|range| self.picker.remove_holder(range));
+            peer.have
+                .ranges()
+                .for_each(|range| self.picker.remove_holder(range));
         }
         self.values.part(id);
         let asked: Vec<PieceRange> = peer.down.asked.ranges().collect();
@@ -176,7 +186,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     /// A peer did what an honest one hardly ever does.
     pub(super) fn strike(&mut self, now: Time, id: P, out: &mut Outbox<Self>) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
         peer.strikes += 1;
         if peer.strikes > STRIKES_MAX {
             self.ban(now, id, out);
@@ -189,8 +201,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             self.forgiven_at = now;
             for peer in self.peers.values_mut() {
                 peer.strikes = peer.strikes.saturating_sub(1);
-                peer.introductions =
-                    peer.introductions.saturating_sub(INTRODUCTIONS_FORGOTTEN);
+                peer.introductions = peer.introductions.saturating_sub(INTRODUCTIONS_FORGOTTEN);
             }
         }
     }
@@ -198,7 +209,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     /// Tells our own side which of these pieces, that a peer no longer offers, are wanted, were
     /// called gone, and are offered by nobody else.
     fn report_lost(&mut self, mut lost: PieceSet, out: &mut Outbox<Self>) {
-        let Some((gone, why)) = &self.gone else { return };
+        let Some((gone, why)) = &self.gone else {
+            return;
+        };
         if self.full_peers > 0 {
             return;
         }
@@ -206,12 +219,19 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         lost.keep_all(&self.wanted);
         lost.remove_all(&self.have);
         lost.remove_all(&self.reported);
-        for piece in lost.iter().filter(|piece| self.picker.is_held(*piece)).collect::<Vec<_>>() {
+        for piece in lost
+            .iter()
+            .filter(|piece| self.picker.is_held(*piece))
+            .collect::<Vec<_>>()
+        {
             lost.remove(piece);
         }
         if !lost.is_empty() {
             self.reported.insert_all(&lost);
-            out.emit(Event::Lost { ranges: lost.ranges().collect(), why: *why });
+            out.emit(Event::Lost {
+                ranges: lost.ranges().collect(),
+                why: *why,
+            });
         }
     }
 
@@ -223,7 +243,8 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         // Who comes late starts level with the least served, and is not owed what others got before.
         let wanting = self.peers.values().filter(|peer| peer.wants);
         let served = wanting.map(|peer| peer.up.served).min().unwrap_or(0);
-        self.peers.insert(id, Peer::new(self.map.total(), self.window_min, served));
+        self.peers
+            .insert(id, Peer::new(self.map.total(), self.window_min, served));
         true
     }
 
@@ -242,7 +263,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             self.say_join(from, out);
         }
         let total = self.map.total();
-        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
         let again = std::mem::replace(&mut peer.joined, true);
         let heard = std::mem::replace(&mut peer.wants, wants);
         if !again && total > 0 && have == [PieceRange::new(0, total)] {
@@ -273,7 +296,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     /// A peer says that it has pieces.
     fn peer_has(&mut self, now: Time, from: P, ranges: &[PieceRange], out: &mut Outbox<Self>) {
         let total = self.map.total();
-        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
         for range in ranges {
             let mut at = range.start;
             while let Some(new) = next_absent(&peer.have, PieceRange::new(at, range.end)) {
@@ -303,8 +328,13 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         out: &mut Outbox<Self>,
     ) {
         let total = self.map.total();
-        let Some(peer) = self.peers.get_mut(&from) else { return };
-        if ranges.iter().all(|range| within(&peer.have, *range).next().is_none()) {
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
+        if ranges
+            .iter()
+            .all(|range| within(&peer.have, *range).next().is_none())
+        {
             return;
         }
         if std::mem::take(&mut peer.everything) {
@@ -314,15 +344,23 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         let mut gone = PieceSet::from_ranges(total, ranges.iter().copied());
         gone.keep_all(&peer.have);
         peer.have.remove_all(&gone);
-        peer.gone.get_or_insert_with(|| PieceSet::none(total)).insert_all(&gone);
-        gone.ranges().for_each(|range| self.picker.remove_holder(range));
-        let said = self.gone.get_or_insert_with(|| (PieceSet::none(total), why));
+        peer.gone
+            .get_or_insert_with(|| PieceSet::none(total))
+            .insert_all(&gone);
+        gone.ranges()
+            .for_each(|range| self.picker.remove_holder(range));
+        let said = self
+            .gone
+            .get_or_insert_with(|| (PieceSet::none(total), why));
         said.0.insert_all(&gone);
         said.1 = why;
         let asked = asked_within(&peer.down, ranges);
         if !asked.is_empty() {
             self.give_up(from, &asked);
-            out.perform(Effect::Forget { from, ranges: asked });
+            out.perform(Effect::Forget {
+                from,
+                ranges: asked,
+            });
             self.fill_all(now, out);
         }
         self.report_lost(gone, out);
@@ -331,11 +369,17 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     fn peer_leaves(&mut self, now: Time, from: P, out: &mut Outbox<Self>) {
         let byes = self.byes.entry(from).or_insert(0);
         *byes += 1;
-        if *byes > BYES_MAX { self.ban(now, from, out) } else { self.part(now, from, out) }
+        if *byes > BYES_MAX {
+            self.ban(now, from, out)
+        } else {
+            self.part(now, from, out)
+        }
     }
 
     fn peer_finished(&mut self, from: P, out: &mut Outbox<Self>) {
-        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
         if std::mem::take(&mut peer.wants) {
             let ranges = peer.up.drop_queue();
             if !ranges.is_empty() {
@@ -377,7 +421,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             return;
         }
         for id in peers {
-            let Some(by) = self.peers.get_mut(&from) else { return };
+            let Some(by) = self.peers.get_mut(&from) else {
+                return;
+            };
             if by.introductions == INTRODUCTIONS_MAX {
                 return;
             }
@@ -386,7 +432,11 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             if enough || self.peers.contains_key(id) || self.banned.contains(id) {
                 continue;
             }
-            if self.tried.get(id).is_some_and(|at| now.since(*at) < TRY_AGAIN_AFTER) {
+            if self
+                .tried
+                .get(id)
+                .is_some_and(|at| now.since(*at) < TRY_AGAIN_AFTER)
+            {
                 continue;
             }
             if self.tried.len() >= TRIED_MAX {
@@ -403,7 +453,10 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
 /// Those of a peer's asked pieces that lie in these ranges.
 pub(super) fn asked_within(down: &Down, ranges: &[PieceRange]) -> Vec<PieceRange> {
-    ranges.iter().flat_map(|range| within(&down.asked, *range)).collect()
+    ranges
+        .iter()
+        .flat_map(|range| within(&down.asked, *range))
+        .collect()
 }
 
 /// The first pieces of a range that a set lacks.

@@ -44,7 +44,9 @@ impl Down {
 impl<P: Copy + Ord + Debug> Swarm<P> {
     pub(super) fn check_stalls(&mut self, now: Time, out: &mut Outbox<Self>) {
         for id in self.peers.keys().copied().collect::<Vec<_>>() {
-            let Some(peer) = self.peers.get(&id) else { continue };
+            let Some(peer) = self.peers.get(&id) else {
+                continue;
+            };
             let silence = now.since(peer.down.waiting_since);
             if peer.down.asked.is_empty() {
                 if peer.down.stalled && silence >= PROBE_EVERY {
@@ -58,7 +60,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     /// Gives a silent peer's pieces to others, except one, by which it may show that it lives.
     fn stall(&mut self, id: P, out: &mut Outbox<Self>) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
         peer.down.stalled = true;
         let probe = next_due(&peer.down);
         let mut others = peer.down.asked.clone();
@@ -71,7 +75,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     /// Asks a stalled peer for one piece that is missing, whoever else was asked for it.
     fn probe(&mut self, now: Time, id: P, out: &mut Outbox<Self>) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
         peer.down.waiting_since = now;
         let mut missing = self.wanted.clone();
         missing.remove_all(&self.have);
@@ -89,7 +95,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     /// Finds work for a peer that is idle although it may be asked: pieces that another, slower one
     /// was asked for. Near the end both are asked, before that the slower one is relieved of them.
     pub(super) fn relieve(&mut self, now: Time, idle: P, out: &mut Outbox<Self>) {
-        let Some(helper) = self.peers.get(&idle) else { return };
+        let Some(helper) = self.peers.get(&idle) else {
+            return;
+        };
         let slowest = self
             .peers
             .iter()
@@ -99,7 +107,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
                 *remaining >= RELIEF_MIN && !self.shared(down, &helper.have).is_empty()
             })
             .max_by_key(|(remaining, id, _)| (*remaining, *id));
-        let Some((remaining, slow, down)) = slowest else { return };
+        let Some((remaining, slow, down)) = slowest else {
+            return;
+        };
         let slow_rate = down.asked_bytes as f64 / remaining.as_secs_f64();
         // Of a peer that nothing has come from yet the best is hoped.
         let rate = helper.down.meter.rate().unwrap_or(ENDGAME_GAIN * slow_rate);
@@ -108,7 +118,8 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         if self.missing <= ENDGAME_PIECES {
             if rate >= ENDGAME_GAIN * slow_rate {
                 let pieces = self.latest(&shared, down.last, u64::MAX, allowance);
-                self.doubled.extend(pieces.iter().flat_map(PieceRange::iter));
+                self.doubled
+                    .extend(pieces.iter().flat_map(PieceRange::iter));
                 self.ask_some(now, idle, pieces, out);
             }
         } else if 2.0 * rate >= slow_rate {
@@ -169,5 +180,9 @@ fn within_pieces(set: &PieceSet, range: PieceRange) -> Vec<u32> {
 /// The asked piece that should come next.
 fn next_due(down: &Down) -> u32 {
     let above = down.asked.first_present(down.last);
-    if above < down.asked.capacity() { above } else { down.asked.first_present(0) }
+    if above < down.asked.capacity() {
+        above
+    } else {
+        down.asked.first_present(0)
+    }
 }

@@ -61,18 +61,24 @@ impl Down {
 
     fn excuse(&mut self, range: PieceRange) {
         let total = self.asked.capacity();
-        self.excused.get_or_insert_with(|| PieceSet::none(total)).insert_range(range);
+        self.excused
+            .get_or_insert_with(|| PieceSet::none(total))
+            .insert_range(range);
     }
 
     /// Whether these pieces were all asked once; each is excused one time.
     fn forgive(&mut self, range: PieceRange) -> bool {
-        self.excused.as_mut().is_some_and(|excused| excused.remove_range(range) == range.len())
+        self.excused
+            .as_mut()
+            .is_some_and(|excused| excused.remove_range(range) == range.len())
     }
 }
 
 impl<P: Copy + Ord + Debug> Swarm<P> {
     pub(super) fn granted(&mut self, now: Time, from: P, bytes: u32, out: &mut Outbox<Self>) {
-        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
         let allowance = &mut peer.down.allowance;
         *allowance = (*allowance + u64::from(bytes)).min(ALLOWANCE_MAX);
         self.fill(now, from, out);
@@ -80,11 +86,17 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     /// Asks a peer for as much as it allows, as far as it has what nobody was asked for.
     pub(super) fn fill(&mut self, now: Time, id: P, out: &mut Outbox<Self>) {
-        let Some(peer) = self.peers.get(&id) else { return };
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
         if self.missing == 0 || peer.down.stalled || peer.down.allowance == 0 {
             return;
         }
-        let holds = if peer.everything { Holds::All } else { Holds::Some(&peer.have) };
+        let holds = if peer.everything {
+            Holds::All
+        } else {
+            Holds::Some(&peer.have)
+        };
         let ranges = self.picker.pick(&self.map, holds, peer.down.allowance);
         if !ranges.is_empty() {
             for range in &ranges {
@@ -114,7 +126,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     ) {
         let cost: u64 = ranges.iter().map(|range| self.cost(*range)).sum();
         let bytes: u64 = ranges.iter().map(|range| self.map.bytes_of(*range)).sum();
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
         let down = &mut peer.down;
         assert!(cost <= down.allowance, "more is asked than was granted");
         if down.asked.is_empty() {
@@ -126,7 +140,10 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         for range in &ranges {
             down.asked.insert_range(*range);
         }
-        out.perform(Effect::Expect { from: id, ranges: ranges.clone() });
+        out.perform(Effect::Expect {
+            from: id,
+            ranges: ranges.clone(),
+        });
         out.send(id, Message::Request(ranges));
     }
 
@@ -161,14 +178,26 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         self.asked.remove_range(range);
         self.call_off(&elsewhere, Some(from), out);
         self.store(now, range, out);
-        if self.peers.get(&from).is_some_and(|peer| peer.down.asked.is_empty()) {
+        if self
+            .peers
+            .get(&from)
+            .is_some_and(|peer| peer.down.asked.is_empty())
+        {
             self.fill(now, from, out);
         }
     }
 
     /// Something came that the driver does not expect.
-    pub(super) fn unasked(&mut self, now: Time, from: P, range: PieceRange, out: &mut Outbox<Self>) {
-        let Some(peer) = self.peers.get_mut(&from) else { return };
+    pub(super) fn unasked(
+        &mut self,
+        now: Time,
+        from: P,
+        range: PieceRange,
+        out: &mut Outbox<Self>,
+    ) {
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
         if !peer.down.forgive(range) {
             self.strike(now, from, out);
         }
@@ -185,7 +214,10 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             return;
         }
         for id in self.peers.keys().copied().collect::<Vec<_>>() {
-            let asked = self.peers.get(&id).map(|peer| asked_within(&peer.down, ranges));
+            let asked = self
+                .peers
+                .get(&id)
+                .map(|peer| asked_within(&peer.down, ranges));
             if Some(id) != except {
                 self.take_back(id, asked.unwrap_or_default(), out);
             }
@@ -208,7 +240,9 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     /// A peer is no longer asked for these: they may be asked from others.
     pub(super) fn give_up(&mut self, id: P, ranges: &[PieceRange]) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
         for range in ranges {
             peer.down.asked.remove_range(*range);
             peer.down.asked_bytes -= self.map.bytes_of(*range);

@@ -148,10 +148,9 @@ fn serve(linked: &Linked, mut lane: LaneTx) {
         match send_run(linked, &mut lane, &run, &mut buffer) {
             Ok(()) => run.session.tell(Outcome::Pushed { to, range }),
             Err(Fault::Source(error)) => {
-                let why = gone_why(&error.why);
-                let source = NotPushedWhy::Source(why);
-                run.session.tell(Outcome::NotPushed { to, range, why: source });
-                run.session.source_changed(error.pieces, error.path, why);
+                run.session.source_changed(error.pieces, error.path, gone_why(&error.why));
+                // The rest of the run may be of other files, and is tried again.
+                run.session.tell(Outcome::NotPushed { to, range, why: NotPushedWhy::Link });
             }
             Err(Fault::Lane) => {
                 run.session.tell(Outcome::NotPushed { to, range, why: NotPushedWhy::Link });

@@ -39,6 +39,8 @@ fn bits_that_the_sender_sets_never_go_beyond_execution() {
     let world = World::new();
     let path = world.file("tool", b"#!/bin/sh");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o6777)).unwrap();
+    // Even where the user lets everybody do everything.
+    let before = rustix::process::umask(rustix::fs::Mode::empty());
     let plain = world.file("sub/plain", b"x");
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o666)).unwrap();
     for rels in [["tool"], [""]] {
@@ -47,6 +49,7 @@ fn bits_that_the_sender_sets_never_go_beyond_execution() {
         let download = receiver.begin_download(world.plan(&source)).unwrap();
         fetch_all(&source, &download).unwrap();
     }
+    rustix::process::umask(before);
     let mode = |rel: &str| fs::metadata(world.target(rel)).unwrap().mode() & 0o7777;
     for rel in ["tool", "shared/tool"] {
         assert_eq!(mode(rel) & !0o755, 0, "{rel}");
