@@ -30,11 +30,7 @@ pub struct ApiFile {
 
 impl fmt::Debug for ApiFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "ApiFile({} of process {}, token hidden)",
-            self.address, self.pid
-        )
+        write!(f, "ApiFile({} of process {}, token hidden)", self.address, self.pid)
     }
 }
 

@@ -119,12 +119,7 @@ pub struct ApiError {
 impl ApiError {
     /// A failure without hint or causes.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            hint: None,
-            causes: Vec::new(),
-        }
+        Self { kind, message: message.into(), hint: None, causes: Vec::new() }
     }
 
     /// A failure that is a fault of ours.

@@ -79,13 +79,7 @@ mod tests {
     fn a_command_is_json_that_a_person_can_type() {
         let command: Command =
             serde_json::from_str(r#"{"type":"share","paths":["/tmp/a"]}"#).unwrap();
-        assert_eq!(
-            command,
-            Command::Share {
-                paths: vec![PathBuf::from("/tmp/a")],
-                name: None
-            }
-        );
+        assert_eq!(command, Command::Share { paths: vec![PathBuf::from("/tmp/a")], name: None });
         let command: Command = serde_json::from_str(r#"{"type":"get","ticket":"pot1x"}"#).unwrap();
         assert_eq!(
             command,
@@ -97,10 +91,7 @@ mod tests {
                 give_up_after_s: None,
             }
         );
-        assert_eq!(
-            serde_json::to_string(&Command::Ls).unwrap(),
-            r#"{"type":"ls"}"#
-        );
+        assert_eq!(serde_json::to_string(&Command::Ls).unwrap(), r#"{"type":"ls"}"#);
     }
 
     #[test]
@@ -113,24 +104,15 @@ mod tests {
     fn every_line_of_a_stream_comes_back_as_it_was() {
         let id = ContentId([7; 32]);
         let lines = [
-            Line::Event(Event::Hashing {
-                done: 1,
-                total: u64::MAX,
-                files: 3,
-            }),
+            Line::Event(Event::Hashing { done: 1, total: u64::MAX, files: 3 }),
             Line::Event(Event::PeerJoined {
                 peer: PeerId([1; 32]),
                 content: Some(id),
                 path: PathKind::DirectTcp,
             }),
+            Line::Outcome(Outcome::Done { reply: Reply::Stopping }),
             Line::Outcome(Outcome::Done {
-                reply: Reply::Stopping,
-            }),
-            Line::Outcome(Outcome::Done {
-                reply: Reply::Unshared(Unshared {
-                    id,
-                    name: "films".into(),
-                }),
+                reply: Reply::Unshared(Unshared { id, name: "films".into() }),
             }),
             Line::Outcome(Outcome::Failed {
                 error: ApiError::new(ErrorKind::NoSpace, "the disk is full").hint("make room"),

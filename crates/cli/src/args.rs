@@ -41,20 +41,10 @@ pub(crate) struct Globals {
     #[arg(long, global = true, env = "POTLUCK_HOME", value_name = "FOLDER")]
     home: Option<PathBuf>,
     /// Addresses to listen on for peers, if this command starts the node
-    #[arg(
-        long,
-        global = true,
-        env = "POTLUCK_LISTEN",
-        value_name = "ADDRESS:PORT,…"
-    )]
+    #[arg(long, global = true, env = "POTLUCK_LISTEN", value_name = "ADDRESS:PORT,…")]
     listen: Option<String>,
     /// A setting for the node, if this command starts it; see "potluck config show"
-    #[arg(
-        long = "set",
-        global = true,
-        env = "POTLUCK_SET",
-        value_name = "KEY=VALUE"
-    )]
+    #[arg(long = "set", global = true, env = "POTLUCK_SET", value_name = "KEY=VALUE")]
     #[arg(action = ArgAction::Append, value_parser = pair, value_delimiter = '\n')]
     settings: Vec<(String, String)>,
     /// Write JSON, a value a line: events as they come, the outcome as the last
@@ -68,13 +58,7 @@ pub(crate) struct Globals {
     #[arg(short, long, global = true, env = "POTLUCK_VERBOSE", action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Colour the output
-    #[arg(
-        long,
-        global = true,
-        env = "POTLUCK_COLOR",
-        value_name = "WHEN",
-        default_value = "auto"
-    )]
+    #[arg(long, global = true, env = "POTLUCK_COLOR", value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
 }
 
@@ -152,10 +136,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the node's configuration, with the flags on top.
     pub(crate) fn load(&self) -> Result<Config, ApiError> {
-        let overrides = Overrides {
-            listen: self.listen.clone(),
-            config: self.others.clone(),
-        };
+        let overrides = Overrides { listen: self.listen.clone(), config: self.others.clone() };
         Config::load(self.home.clone(), overrides)
     }
 }
@@ -172,26 +153,17 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Invocation, 
     let Cli { globals, verb } = Cli::from_arg_matches(&matches).map_err(ended)?;
     let settings = Settings {
         home: globals.home.clone(),
-        listen: globals
-            .listen
-            .clone()
-            .filter(|_| is_typed(&matches, "listen")),
+        listen: globals.listen.clone().filter(|_| is_typed(&matches, "listen")),
         others: globals.settings.clone(),
     };
-    Ok(Invocation {
-        globals,
-        verb,
-        settings,
-    })
+    Ok(Invocation { globals, verb, settings })
 }
 
 /// The command line as clap sees it. Values of the environment stay out of the help: some are long,
 /// some secret.
 pub(crate) fn command() -> clap::Command {
     fn hide_values(command: clap::Command) -> clap::Command {
-        command
-            .mut_args(|arg| arg.hide_env_values(true))
-            .mut_subcommands(hide_values)
+        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hide_values)
     }
     hide_values(Cli::command())
 }
@@ -208,16 +180,9 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// Whether JSON is asked for, even if nothing else on the command line makes sense.
 fn wants_json(args: &[OsString]) -> bool {
     let in_env = std::env::var("POTLUCK_JSON").is_ok_and(|value| {
-        matches!(
-            value.to_ascii_lowercase().as_str(),
-            "1" | "true" | "yes" | "on"
-        )
+        matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on")
     });
-    in_env
-        || args
-            .iter()
-            .take_while(|arg| *arg != "--")
-            .any(|arg| arg == "--json")
+    in_env || args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json")
 }
 
 /// A command line that needs no running.
@@ -297,23 +262,13 @@ mod tests {
     #[test]
     fn every_flag_has_an_environment_variable() {
         fn check(command: &clap::Command) {
-            for arg in command
-                .get_arguments()
-                .filter(|arg| arg.get_long().is_some())
-            {
+            for arg in command.get_arguments().filter(|arg| arg.get_long().is_some()) {
                 let name = arg.get_id().as_str();
                 if matches!(name, "help" | "version") || arg.is_hide_set() {
                     continue;
                 }
-                let env = arg
-                    .get_env()
-                    .and_then(|env| env.to_str())
-                    .unwrap_or_default();
-                assert!(
-                    env.starts_with("POTLUCK_"),
-                    "--{name} of {}",
-                    command.get_name()
-                );
+                let env = arg.get_env().and_then(|env| env.to_str()).unwrap_or_default();
+                assert!(env.starts_with("POTLUCK_"), "--{name} of {}", command.get_name());
             }
             command.get_subcommands().for_each(check);
         }

@@ -60,11 +60,7 @@ impl<'a> Door<'a> {
             () = context.interrupt.wait() => return Err(Interrupt::error()),
             node = find_or_start(context, purpose) => node?,
         };
-        Ok(Self {
-            context,
-            purpose,
-            node,
-        })
+        Ok(Self { context, purpose, node })
     }
 
     /// The process that runs the node, if it is not this one.
@@ -94,10 +90,8 @@ impl<'a> Door<'a> {
                 result => return result,
             }
         }
-        Err(
-            ApiError::new(ErrorKind::Interrupted, "the nodes of this home keep ending")
-                .hint("run the same command again to continue"),
-        )
+        Err(ApiError::new(ErrorKind::Interrupted, "the nodes of this home keep ending")
+            .hint("run the same command again to continue"))
     }
 
     /// Asks a quick question beside a command that runs.

@@ -53,9 +53,7 @@ impl CliError {
 fn show(error: &ApiError, ui: &Ui) -> u8 {
     // If even this cannot be written, the exit code still tells.
     let _ = if ui.is_json() {
-        ui.json(&Line::Outcome(Outcome::Failed {
-            error: error.clone(),
-        }))
+        ui.json(&Line::Outcome(Outcome::Failed { error: error.clone() }))
     } else {
         ui.failure(&text(error, ui))
     };
@@ -64,11 +62,7 @@ fn show(error: &ApiError, ui: &Ui) -> u8 {
 
 /// A failure for people: what happened, why, what to do.
 fn text(error: &ApiError, ui: &Ui) -> String {
-    let mut text = format!(
-        "{} {}\n",
-        ui.red("error:"),
-        escape(&error.message, MESSAGE_CHARS)
-    );
+    let mut text = format!("{} {}\n", ui.red("error:"), escape(&error.message, MESSAGE_CHARS));
     for cause in &error.causes {
         text += &format!("  because: {}\n", escape(cause, MESSAGE_CHARS));
     }
@@ -82,10 +76,7 @@ fn text(error: &ApiError, ui: &Ui) -> String {
 pub(crate) fn unexpected(reply: &potluck_api::Reply) -> CliError {
     let mut text = format!("{reply:?}");
     text.truncate(text.find(['(', ' ']).unwrap_or(text.len()));
-    ApiError::internal(format!(
-        "the node answered with {text}, which was not asked for"
-    ))
-    .into()
+    ApiError::internal(format!("the node answered with {text}, which was not asked for")).into()
 }
 
 #[cfg(test)]
@@ -95,25 +86,16 @@ mod tests {
     #[test]
     fn a_broken_pipe_is_success_and_other_faults_are_not() {
         let ui = Ui::quiet();
-        assert_eq!(
-            CliError::from(io::Error::from(io::ErrorKind::BrokenPipe)).show(&ui),
-            0
-        );
+        assert_eq!(CliError::from(io::Error::from(io::ErrorKind::BrokenPipe)).show(&ui), 0);
         assert_eq!(CliError::Told(ErrorKind::Corrupt).show(&ui), 6);
     }
 
     #[test]
     fn what_a_peer_says_in_an_error_does_not_act_on_the_terminal() {
-        let error = ApiError::new(
-            ErrorKind::Corrupt,
-            "file a\u{1b}[2J is bad\nerror: all is well",
-        )
-        .hint("type \r\"potluck\"");
+        let error = ApiError::new(ErrorKind::Corrupt, "file a\u{1b}[2J is bad\nerror: all is well")
+            .hint("type \r\"potluck\"");
         let shown = text(&error, &Ui::quiet());
-        assert!(
-            !shown.contains('\u{1b}') && !shown.contains('\r'),
-            "{shown:?}"
-        );
+        assert!(!shown.contains('\u{1b}') && !shown.contains('\r'), "{shown:?}");
         assert_eq!(shown.lines().count(), 2, "{shown:?}");
     }
 }

@@ -16,11 +16,7 @@ pub(crate) fn table() -> String {
     for kind in ErrorKind::ALL {
         row(&mut table, kind.exit_code(), kind.meaning());
     }
-    row(
-        &mut table,
-        STOPPED_AT_ONCE,
-        "stopped at once by a second Ctrl-C",
-    );
+    row(&mut table, STOPPED_AT_ONCE, "stopped at once by a second Ctrl-C");
     table
 }
 
@@ -32,12 +28,8 @@ mod tests {
     fn the_document_has_every_row_of_the_table() {
         let document = include_str!("../../../docs/exit-codes.md");
         for kind in ErrorKind::ALL {
-            let code = format!(
-                "| {} | `{}` | {} |",
-                kind.exit_code(),
-                kind.name(),
-                kind.http_status()
-            );
+            let code =
+                format!("| {} | `{}` | {} |", kind.exit_code(), kind.name(), kind.http_status());
             assert!(document.contains(&code), "docs/exit-codes.md lacks {code}");
         }
     }

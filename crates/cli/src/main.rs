@@ -60,15 +60,7 @@ fn run(invocation: Invocation, ui: &Ui) -> Result<(), CliError> {
     let result = runtime.block_on(async {
         let interrupt = Interrupt::listen()?;
         let settings = invocation.settings;
-        commands::run(
-            invocation.verb,
-            &Context {
-                ui: ui.clone(),
-                settings,
-                interrupt,
-            },
-        )
-        .await
+        commands::run(invocation.verb, &Context { ui: ui.clone(), settings, interrupt }).await
     });
     runtime.shutdown_timeout(WIND_UP_TIME);
     result
@@ -87,11 +79,7 @@ fn log(invocation: &Invocation) {
         // `potluck=…` means all our crates, whose targets begin with `potluck_`.
         EnvFilter::new(default)
     });
-    let to_stderr = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter);
+    let to_stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
     // A second subscriber would be a fault of ours, and no reason to stop.
-    let _ = to_stderr
-        .with_ansi(console::colors_enabled_stderr())
-        .try_init();
+    let _ = to_stderr.with_ansi(console::colors_enabled_stderr()).try_init();
 }

@@ -62,11 +62,8 @@ impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let of = |kind| signal(kind);
-        let (int, term, hup) = (
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-            SignalKind::hangup(),
-        );
+        let (int, term, hup) =
+            (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup());
         Ok(Self(of(int)?, of(term)?, of(hup)?))
     }
 

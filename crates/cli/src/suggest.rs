@@ -27,19 +27,14 @@ pub(crate) fn for_first_word(word: &str) -> Option<Suggestion> {
     };
     Some(Suggestion {
         problem: format!("\"{}\" is {noun}, not a command", escape(word, SHOWN_CHARS)),
-        proposal: format!(
-            "Did you mean: potluck {verb} {}",
-            quoted(&escape(word, SHOWN_CHARS))
-        ),
+        proposal: format!("Did you mean: potluck {verb} {}", quoted(&escape(word, SHOWN_CHARS))),
     })
 }
 
 /// Whether a text could be meant as a ticket; whether it is one, only the node can tell.
 pub(crate) fn looks_like_ticket(text: &str) -> bool {
     let text = text.trim().to_ascii_lowercase();
-    text.strip_prefix("potluck:")
-        .unwrap_or(&text)
-        .starts_with("pot1")
+    text.strip_prefix("potluck:").unwrap_or(&text).starts_with("pot1")
 }
 
 /// A word as a shell takes it.

@@ -50,10 +50,7 @@ fn every_case_of_the_command_line_ends_as_written() {
         for case in cases.case {
             played += 1;
             if let Err(why) = play(&case) {
-                let name = file
-                    .file_name()
-                    .expect("a file has a name")
-                    .to_string_lossy();
+                let name = file.file_name().expect("a file has a name").to_string_lossy();
                 failures.push(format!(
                     "{name}: {}\n$ potluck {}\n{why}",
                     case.name,
@@ -74,19 +71,18 @@ fn every_case_of_the_command_line_ends_as_written() {
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let files = fs::read_dir(folder).expect("the folder of cases");
-    let mut files: Vec<PathBuf> = files
-        .map(|file| file.expect("a case file").path())
-        .collect();
+    let mut files: Vec<PathBuf> = files.map(|file| file.expect("a case file").path()).collect();
     files.sort();
     files
 }
 
 fn play(case: &Case) -> Result<(), String> {
-    let (home, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    fs::write(here.path().join("a file.txt"), "hello\n").unwrap();
-    fs::create_dir(here.path().join("tree")).unwrap();
+    let folder = || tempfile::tempdir().expect("a temporary folder");
+    let (home, here) = (folder(), folder());
+    fs::write(here.path().join("a file.txt"), "hello\n").expect("a file for the case");
+    fs::create_dir(here.path().join("tree")).expect("a folder for the case");
     if let Some(config) = &case.config {
-        fs::write(home.path().join("config.toml"), config).unwrap();
+        fs::write(home.path().join("config.toml"), config).expect("a configuration for the case");
     }
     let output = run(case, home.path(), here.path());
     let local = |expected: &str| {
@@ -96,28 +92,17 @@ fn play(case: &Case) -> Result<(), String> {
     };
     let mut wrong = Vec::new();
     if output.status.code() != Some(case.status) {
-        wrong.push(format!(
-            "status {:?}, expected {}",
-            output.status.code(),
-            case.status
-        ));
+        wrong.push(format!("status {:?}, expected {}", output.status.code(), case.status));
     }
-    for (name, expected, found) in [
-        ("stdout", &case.stdout, &output.stdout),
-        ("stderr", &case.stderr, &output.stderr),
-    ] {
+    for (name, expected, found) in
+        [("stdout", &case.stdout, &output.stdout), ("stderr", &case.stderr, &output.stderr)]
+    {
         let (expected, found) = (local(expected), String::from_utf8_lossy(found));
         if !fits(&expected, &found) {
-            wrong.push(format!(
-                "--- expected {name}\n{expected}\n--- {name}\n{found}"
-            ));
+            wrong.push(format!("--- expected {name}\n{expected}\n--- {name}\n{found}"));
         }
     }
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(wrong.join("\n"))
-    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
 }
 
 fn run(case: &Case, home: &Path, here: &Path) -> Output {
@@ -125,37 +110,18 @@ fn run(case: &Case, home: &Path, here: &Path) -> Output {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POTLUCK_")) {
         command.env_remove(name);
     }
-    command
-        .args(&case.args)
-        .current_dir(here)
-        .env_remove("RUST_BACKTRACE")
-        .env("NO_COLOR", "1");
-    command
-        .env("POTLUCK_HOME", home)
-        .env("POTLUCK_LISTEN", "127.0.0.1:0")
-        .envs(&case.env);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(&case.args).current_dir(here).env_remove("RUST_BACKTRACE").env("NO_COLOR", "1");
+    command.env("POTLUCK_HOME", home).env("POTLUCK_LISTEN", "127.0.0.1:0").envs(&case.env);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
     // A command that does not read its input may be gone already.
-    let _ = child
-        .stdin
-        .take()
-        .expect("piped")
-        .write_all(case.stdin.as_bytes());
+    let _ = child.stdin.take().expect("piped").write_all(case.stdin.as_bytes());
     child.wait_with_output().expect("the program ends")
 }
 
 /// Whether a text is as expected; trailing white space does not matter.
 fn fits(expected: &str, found: &str) -> bool {
-    let lines = |text: &str| {
-        text.trim_end()
-            .lines()
-            .map(|l| l.trim_end().to_owned())
-            .collect()
-    };
+    let lines = |text: &str| text.trim_end().lines().map(|l| l.trim_end().to_owned()).collect();
     let (expected, found): (Vec<String>, Vec<String>) = (lines(expected), lines(found));
     fit_lines(&expected, &found)
 }
@@ -199,50 +165,23 @@ fn expectations_are_strict_where_they_say_nothing() {
 fn version_help_and_completions_need_no_home() {
     let here = tempfile::tempdir().unwrap();
     let home = here.path().join("not made");
-    for args in [
-        &["--version"][..],
-        &["--help"],
-        &["completions", "bash"],
-        &["share", "--help"],
-    ] {
+    for args in [&["--version"][..], &["--help"], &["completions", "bash"], &["share", "--help"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_potluck"));
-        let output = command
-            .args(args)
-            .env("POTLUCK_HOME", &home)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success() && !output.stdout.is_empty(),
-            "{args:?}: {output:?}"
-        );
+        let output = command.args(args).env("POTLUCK_HOME", &home).output().unwrap();
+        assert!(output.status.success() && !output.stdout.is_empty(), "{args:?}: {output:?}");
         assert!(!home.exists(), "{args:?} made a home");
     }
 }
 
 #[test]
 fn a_pipe_that_is_closed_by_its_reader_is_success() {
-    for args in [
-        &["completions", "bash"][..],
-        &["id"],
-        &["id", "--json"],
-        &["--help"],
-    ] {
+    for args in [&["completions", "bash"][..], &["id"], &["id", "--json"], &["--help"]] {
         let home = tempfile::tempdir().unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = Command::new(env!("CARGO_BIN_EXE_potluck"));
-        command
-            .args(args)
-            .env("POTLUCK_HOME", home.path())
-            .env("POTLUCK_LISTEN", "127.0.0.1:0");
-        let output = command
-            .stdout(writer)
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success() && output.stderr.is_empty(),
-            "{args:?}: {output:?}"
-        );
+        command.args(args).env("POTLUCK_HOME", home.path()).env("POTLUCK_LISTEN", "127.0.0.1:0");
+        let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");
     }
 }

@@ -21,15 +21,10 @@ fn pid_of_node(person: &Person) -> Option<u64> {
 fn a_small_demo_passes_and_leaves_nothing_behind() {
     let temp = tempfile::tempdir().unwrap();
     let mut demo = Command::new(EXE);
-    demo.args(["demo", "--size", "3", "--temp"])
-        .arg(temp.path())
-        .env("NO_COLOR", "1");
+    demo.args(["demo", "--size", "3", "--temp"]).arg(temp.path()).env("NO_COLOR", "1");
     let output = demo.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(
-        String::from_utf8_lossy(&output.stdout).contains("PASSED"),
-        "{output:?}"
-    );
+    assert!(String::from_utf8_lossy(&output.stdout).contains("PASSED"), "{output:?}");
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
 }
 
@@ -39,10 +34,7 @@ fn a_demo_of_a_single_file_passes_in_json_too() {
     let file = temp.path().join("a file");
     fill(&file, 1, 200_000);
     let mut demo = Command::new(EXE);
-    demo.arg("demo")
-        .arg(&file)
-        .args(["--receivers", "2", "--json", "--temp"])
-        .arg(temp.path());
+    demo.arg("demo").arg(&file).args(["--receivers", "2", "--json", "--temp"]).arg(temp.path());
     let output = demo.output().unwrap();
     let last = String::from_utf8(output.stdout).unwrap();
     let verdict: Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
@@ -58,17 +50,10 @@ fn a_daemon_is_started_once_and_takes_its_token_with_it() {
     assert_eq!(file["daemon"], true);
     let again = ann.run(&["daemon", "start"]);
     assert!(again.status.success(), "{again:?}");
-    assert_eq!(
-        api_file(&ann).unwrap(),
-        file,
-        "the second start changed nothing"
-    );
+    assert_eq!(api_file(&ann).unwrap(), file, "the second start changed nothing");
     let shown = ann.run(&["daemon", "status"]);
     let pid = file["pid"].to_string();
-    assert!(
-        String::from_utf8_lossy(&shown.stdout).contains(&pid),
-        "{shown:?}"
-    );
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(&pid), "{shown:?}");
     assert!(ann.run(&["daemon", "stop"]).status.success());
     assert!(api_file(&ann).is_none());
     // The lock is free: a command starts a node of its own at once.
@@ -91,11 +76,7 @@ fn a_share_that_joined_another_goes_on_when_that_ends() {
     fill(&ann.at("two"), 2, 10_000);
     let (mut first, _) = ann.share(&ann.at("one"));
     let (second, ticket) = ann.share(&ann.at("two"));
-    assert_eq!(
-        pid_of_node(&ann),
-        Some(first.id().into()),
-        "the second joined the first"
-    );
+    assert_eq!(pid_of_node(&ann), Some(first.id().into()), "the second joined the first");
     first.interrupt();
     assert_eq!(first.wait(), Some(0), "{:#?}", first.said);
     // Whoever comes now is served by the second: `get` waits until it listens.
@@ -110,16 +91,8 @@ fn a_foreground_node_is_stopped_by_daemon_stop() {
     fill(&ann.at("one"), 1, 10_000);
     let (mut serving, _) = ann.share(&ann.at("one"));
     let refused = ann.run(&["daemon", "start"]);
-    assert_eq!(
-        refused.status.code(),
-        Some(11),
-        "the home is in use: {refused:?}"
-    );
-    assert_eq!(
-        ann.run(&["daemon", "status"]).status.code(),
-        Some(3),
-        "it is no daemon"
-    );
+    assert_eq!(refused.status.code(), Some(11), "the home is in use: {refused:?}");
+    assert_eq!(ann.run(&["daemon", "status"]).status.code(), Some(3), "it is no daemon");
     assert!(ann.run(&["daemon", "stop"]).status.success());
     assert_eq!(serving.wait(), Some(0), "{:#?}", serving.said);
 }

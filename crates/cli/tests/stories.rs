@@ -20,10 +20,7 @@ fn text(path: &Path) -> &str {
 
 /// The result of a command: the fields of its last line.
 fn result(said: &[Value]) -> &Value {
-    said.iter()
-        .rev()
-        .find(|value| value.is_object())
-        .expect("a result line")
+    said.iter().rev().find(|value| value.is_object()).expect("a result line")
 }
 
 /// A number in a result, wherever it stands.
@@ -32,12 +29,7 @@ fn number(value: &Value, field: &str) -> u64 {
         Value::Object(fields) => fields
             .get(field)
             .and_then(Value::as_u64)
-            .or_else(|| {
-                fields
-                    .values()
-                    .map(|v| number(v, field))
-                    .find(|n| *n != u64::MAX)
-            })
+            .or_else(|| fields.values().map(|v| number(v, field)).find(|n| *n != u64::MAX))
             .unwrap_or(u64::MAX),
         _ => u64::MAX,
     }
@@ -50,11 +42,7 @@ fn a_folder_arrives_as_it_was_sent() {
     let (_serving, ticket) = ann.share(&ann.at("tree"));
     ben.get(&ticket, &ben.at("in"));
     assert_eq!(snapshot(&ann.at("tree")), snapshot(&ben.at("in/tree")));
-    assert_eq!(
-        fs::read_dir(ben.at("in")).unwrap().count(),
-        1,
-        "nothing else is left there"
-    );
+    assert_eq!(fs::read_dir(ben.at("in")).unwrap().count(), 1, "nothing else is left there");
 }
 
 #[test]
@@ -62,10 +50,7 @@ fn a_file_is_named_by_its_plain_blake3_hash() {
     let [ann, ben] = people();
     fs::write(ann.at("hello"), b"hello\n").unwrap();
     let (serving, ticket) = ann.share(&ann.at("hello"));
-    let (said, hash) = (
-        format!("{:?}", serving.said),
-        blake3::hash(b"hello\n").to_hex(),
-    );
+    let (said, hash) = (format!("{:?}", serving.said), blake3::hash(b"hello\n").to_hex());
     assert!(said.contains(hash.as_str()), "{hash} is not in {said}");
     ben.get(&ticket, &ben.at("in"));
     assert_eq!(fs::read(ben.at("in/hello")).unwrap(), b"hello\n");
@@ -93,25 +78,15 @@ fn a_receiver_that_is_killed_goes_on_where_it_was() {
         let mut get = ben.start(&["get", &ticket]);
         get.progress(1);
         get.kill();
-        assert!(
-            !ben.at("film").exists(),
-            "an unfinished file must not look finished"
-        );
+        assert!(!ben.at("film").exists(), "an unfinished file must not look finished");
     }
     let mut get = ben.start(&["get", &ticket]);
     assert_eq!(get.wait(), Some(0), "{:#?}", get.said);
     assert!(fs::read(ben.at("film")).unwrap() == random_bytes(2, LARGE));
     let resumed = number(result(&get.said), "resumed_bytes");
-    assert!(
-        resumed > 0 && resumed != u64::MAX,
-        "nothing was kept: {:#?}",
-        get.said.last()
-    );
+    assert!(resumed > 0 && resumed != u64::MAX, "nothing was kept: {:#?}", get.said.last());
     let fetched = number(result(&get.said), "fetched_bytes");
-    assert!(
-        fetched + resumed <= LARGE as u64 + (16 << 20),
-        "{fetched} + {resumed}"
-    );
+    assert!(fetched + resumed <= LARGE as u64 + (16 << 20), "{fetched} + {resumed}");
 }
 
 #[test]
@@ -123,12 +98,7 @@ fn a_sender_that_is_killed_and_started_again_is_found_again() {
     get.progress(1);
     serving.kill();
     let waiting = get.event("waiting");
-    assert!(
-        waiting["reason"]
-            .as_str()
-            .is_some_and(|reason| !reason.is_empty()),
-        "{waiting}"
-    );
+    assert!(waiting["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{waiting}");
     let (_again, _) = ann.share(&ann.at("film"));
     assert_eq!(get.wait(), Some(0), "{:#?}", get.said);
     assert!(fs::read(ben.at("film")).unwrap() == random_bytes(3, LARGE));
@@ -144,20 +114,11 @@ fn a_file_that_changes_after_sharing_is_named_and_the_others_arrive() {
     fill(&ann.at("tree/b"), 99, 300_000);
     let mut get = ben.start(&["get", &ticket]);
     assert_eq!(get.wait(), Some(6), "{:#?}", get.said);
-    let failed = get
-        .said
-        .iter()
-        .find(|v| v["type"] == "file-failed")
-        .expect("the file is named");
+    let failed = get.said.iter().find(|v| v["type"] == "file-failed").expect("the file is named");
     assert_eq!(failed["path"], "b");
     assert!(ben.at("tree/a").exists() && ben.at("tree/c").exists() && !ben.at("tree/b").exists());
     let noticed = serving.event("source-changed");
-    assert!(
-        noticed["path"]
-            .as_str()
-            .is_some_and(|path| path.ends_with("/b")),
-        "{noticed}"
-    );
+    assert!(noticed["path"].as_str().is_some_and(|path| path.ends_with("/b")), "{noticed}");
 }
 
 #[test]
@@ -169,10 +130,7 @@ fn what_exists_is_never_replaced_unless_asked() {
     let refused = ben.run(&["get", &ticket]);
     assert_eq!(refused.status.code(), Some(8));
     assert_eq!(fs::read(ben.at("song")).unwrap(), b"my own");
-    assert!(
-        String::from_utf8_lossy(&refused.stderr).contains("--overwrite"),
-        "{refused:?}"
-    );
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--overwrite"), "{refused:?}");
     assert!(ben.run(&["get", &ticket, "--rename"]).status.success());
     assert_eq!(fs::read(ben.at("song")).unwrap(), b"my own");
     assert!(fs::read(ben.at("song (2)")).unwrap() == random_bytes(4, 100_000));
@@ -189,30 +147,15 @@ fn a_part_can_be_chosen_and_the_rest_fetched_later() {
     let (_serving, ticket) = ann.share(&ann.at("tree"));
     let list = ben.run(&["get", &ticket, "--list"]);
     let listed = String::from_utf8_lossy(&list.stdout).into_owned();
-    assert!(
-        list.status.success() && listed.contains("deep/c.txt"),
-        "{list:?}"
-    );
+    assert!(list.status.success() && listed.contains("deep/c.txt"), "{list:?}");
     assert!(!ben.at("tree").exists(), "listing fetches nothing");
-    assert!(
-        ben.run(&["get", &ticket, "--select", "*.txt"])
-            .status
-            .success()
-    );
+    assert!(ben.run(&["get", &ticket, "--select", "*.txt"]).status.success());
     let part: Vec<_> = snapshot(&ben.at("tree")).into_keys().collect();
-    assert_eq!(
-        part,
-        ["a.txt", "deep", "deep/c.txt"].map(std::path::PathBuf::from)
-    );
+    assert_eq!(part, ["a.txt", "deep", "deep/c.txt"].map(std::path::PathBuf::from));
     let all = ben.run(&["get", &ticket]);
     assert!(all.status.success(), "{all:?}");
     assert_eq!(snapshot(&ann.at("tree")), snapshot(&ben.at("tree")));
-    assert_eq!(
-        ben.run(&["get", &ticket, "--select", "*.none"])
-            .status
-            .code(),
-        Some(2)
-    );
+    assert_eq!(ben.run(&["get", &ticket, "--select", "*.none"]).status.code(), Some(2));
 }
 
 #[test]
@@ -260,31 +203,19 @@ fn a_daemon_serves_and_fetches_for_all_commands_of_its_home() {
     }
     let song = ann.at("song");
     let shared = ann.run(&["share", text(&song)]);
-    assert!(
-        shared.status.success(),
-        "with a daemon, share returns: {shared:?}"
-    );
+    assert!(shared.status.success(), "with a daemon, share returns: {shared:?}");
     let ticket = String::from_utf8(shared.stdout).unwrap().trim().to_owned();
-    assert!(
-        ticket.starts_with("pot1") && !ticket.contains('\n'),
-        "stdout has the ticket only"
-    );
+    assert!(ticket.starts_with("pot1") && !ticket.contains('\n'), "stdout has the ticket only");
     assert!(ben.run(&["get", &ticket]).status.success());
     assert!(
         matches!(&snapshot(ben.desk.path())[Path::new("song")], Thing::File(false, b) if b.len() == 200_000)
     );
     let ls = ann.run(&["ls"]);
-    assert!(
-        String::from_utf8_lossy(&ls.stdout).contains("song"),
-        "{ls:?}"
-    );
+    assert!(String::from_utf8_lossy(&ls.stdout).contains("song"), "{ls:?}");
     let gone = ann.run(&["unshare", "song"]);
     assert!(gone.status.success(), "{gone:?}");
     let late = Person::new(EXE);
-    assert_eq!(
-        late.run(&["get", &ticket, "--give-up", "5"]).status.code(),
-        Some(3)
-    );
+    assert_eq!(late.run(&["get", &ticket, "--give-up", "5"]).status.code(), Some(3));
     for person in [&ann, &ben] {
         assert!(person.run(&["daemon", "stop"]).status.success());
         assert_eq!(person.run(&["daemon", "status"]).status.code(), Some(3));
@@ -302,10 +233,7 @@ fn a_second_command_of_a_home_joins_the_first() {
     ben.get(&to_ann, &ben.at("in"));
     assert!(ann.at("in/yours").exists() && ben.at("in/mine").exists());
     ann.get(&to_ann, &ann.at("own"));
-    assert!(
-        fs::read(ann.at("own/mine")).unwrap() == random_bytes(8, 1000),
-        "from oneself too"
-    );
+    assert!(fs::read(ann.at("own/mine")).unwrap() == random_bytes(8, 1000), "from oneself too");
 }
 
 #[test]
@@ -320,10 +248,7 @@ fn an_interrupted_download_says_how_to_go_on() {
     let told = format!("{:?}", get.said);
     assert!(told.contains("again"), "{told}");
     let ls = ben.run(&["ls"]);
-    assert!(
-        String::from_utf8_lossy(&ls.stdout).contains("film"),
-        "{ls:?}"
-    );
+    assert!(String::from_utf8_lossy(&ls.stdout).contains("film"), "{ls:?}");
     assert!(ben.run(&["get", &ticket]).status.success());
     assert!(fs::read(ben.at("film")).unwrap() == random_bytes(10, LARGE));
 }
@@ -337,10 +262,6 @@ fn a_name_that_hides_is_taken_only_when_the_receiver_chose_it() {
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     assert!(!ben.at(".bashrc").exists());
     let chosen = ben.at("bashrc of ann");
-    assert!(
-        ben.run(&["get", &ticket, "-o", text(&chosen)])
-            .status
-            .success()
-    );
+    assert!(ben.run(&["get", &ticket, "-o", text(&chosen)]).status.success());
     assert_eq!(fs::read(chosen).unwrap(), b"echo hello\n");
 }

@@ -41,9 +41,8 @@ pub(crate) async fn send(
     address: SocketAddr,
     mut request: Request<Full<Bytes>>,
 ) -> Result<Answer, HttpFault> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|error| HttpFault::Connect { address, error })?;
+    let stream =
+        TcpStream::connect(address).await.map_err(|error| HttpFault::Connect { address, error })?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(async move {
         // A connection that breaks is told by the body, too.
@@ -53,10 +52,7 @@ pub(crate) async fn send(
     let host = HeaderValue::from_str(&address.to_string()).expect("an address is plain ASCII");
     request.headers_mut().insert(header::HOST, host);
     let response = sender.send_request(request).await?;
-    Ok(Answer {
-        response,
-        _connection: connection,
-    })
+    Ok(Answer { response, _connection: connection })
 }
 
 impl Answer {

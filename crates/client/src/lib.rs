@@ -56,10 +56,9 @@ pub enum ClientError {
 impl From<ClientError> for ApiError {
     fn from(error: ClientError) -> Self {
         let (kind, hint) = match &error {
-            ClientError::Version { .. } => (
-                ErrorKind::Version,
-                Some("\"potluck daemon stop\" and start it again"),
-            ),
+            ClientError::Version { .. } => {
+                (ErrorKind::Version, Some("\"potluck daemon stop\" and start it again"))
+            }
             ClientError::NotLoopback { .. } => (ErrorKind::Denied, Some("remove that file")),
             ClientError::File { .. } => (ErrorKind::Denied, None),
         };
@@ -94,17 +93,12 @@ impl Client {
             return Ok(None);
         }
         if !file.address.ip().is_loopback() {
-            return Err(ClientError::NotLoopback {
-                path,
-                address: file.address,
-            });
+            return Err(ClientError::NotLoopback { path, address: file.address });
         }
         let client = Client { file };
         match client.health().await {
             Some(health) if health.api == API_VERSION => Ok(Some(client)),
-            Some(health) => Err(ClientError::Version {
-                version: health.version,
-            }),
+            Some(health) => Err(ClientError::Version { version: health.version }),
             None => Ok(None),
         }
     }
@@ -185,11 +179,8 @@ impl Client {
                 }
             }
         }
-        Err(ApiError::new(
-            ErrorKind::Interrupted,
-            "the node ended before the command did",
-        )
-        .hint("run the same command again to continue"))
+        Err(ApiError::new(ErrorKind::Interrupted, "the node ended before the command did")
+            .hint("run the same command again to continue"))
     }
 
     /// Sends a request, with the token where one is needed.
@@ -207,9 +198,7 @@ impl Client {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let body = Full::new(Bytes::from(body.unwrap_or_default()));
-        let request = request
-            .body(body)
-            .expect("the token is a header's text, as was checked");
+        let request = request.body(body).expect("the token is a header's text, as was checked");
         http::send(self.file.address, request).await
     }
 }
@@ -232,11 +221,7 @@ fn is_outcome(line: &[u8]) -> bool {
 /// An answer that never became a stream: the error it carries.
 async fn refused(answer: Answer) -> ApiError {
     let status = answer.status();
-    let told = answer
-        .whole()
-        .await
-        .ok()
-        .and_then(|body| serde_json::from_slice(&body).ok());
+    let told = answer.whole().await.ok().and_then(|body| serde_json::from_slice(&body).ok());
     let failure: ApiError = told.unwrap_or_else(|| {
         ApiError::internal(format!("the node answered with the HTTP status {status}"))
     });

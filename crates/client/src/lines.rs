@@ -13,19 +13,13 @@ pub(crate) struct Lines {
 impl Lines {
     /// The lines of `answer`.
     pub(crate) fn new(answer: Answer) -> Self {
-        Self {
-            answer,
-            read: Vec::new(),
-            scanned: 0,
-        }
+        Self { answer, read: Vec::new(), scanned: 0 }
     }
 
     /// The next line without its end. What follows the last line end is none.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, HttpFault> {
         loop {
-            let found = self.read[self.scanned..]
-                .iter()
-                .position(|&byte| byte == b'\n');
+            let found = self.read[self.scanned..].iter().position(|&byte| byte == b'\n');
             if let Some(at) = found {
                 let rest = self.read.split_off(self.scanned + at + 1);
                 let mut line = std::mem::replace(&mut self.read, rest);

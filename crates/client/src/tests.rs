@@ -34,25 +34,13 @@ fn is_whole(request: &[u8]) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
     };
-    let length = head
-        .split("content-length: ")
-        .nth(1)
-        .and_then(|rest| rest.lines().next());
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
     body.len() == length.map_or(0, |length| length.parse().unwrap())
 }
 
 fn write_file(home: &tempfile::TempDir, address: SocketAddr) {
-    let file = ApiFile {
-        address,
-        token: "secret".into(),
-        pid: 1,
-        daemon: true,
-    };
-    std::fs::write(
-        home.path().join(API_FILE),
-        serde_json::to_vec(&file).unwrap(),
-    )
-    .unwrap();
+    let file = ApiFile { address, token: "secret".into(), pid: 1, daemon: true };
+    std::fs::write(home.path().join(API_FILE), serde_json::to_vec(&file).unwrap()).unwrap();
 }
 
 fn response(status: &str, kind: &str, body: &str) -> String {
@@ -82,28 +70,12 @@ async fn a_command_is_posted_with_the_token_and_its_events_are_told() {
                 {\"type\":\"done\",\"reply\":{\"type\":\"stopping\"}}\n";
     let (result, events, asked) = run(stream(body)).await;
     assert_eq!(result, Ok(Reply::Stopping));
-    assert_eq!(
-        events,
-        [Event::Stage {
-            content: None,
-            stage: Stage::Finishing
-        }]
-    );
+    assert_eq!(events, [Event::Stage { content: None, stage: Stage::Finishing }]);
     let request = asked[1].to_ascii_lowercase();
-    assert!(
-        request.starts_with("post /v1/run http/1.1\r\n"),
-        "{request}"
-    );
-    assert!(
-        request.contains("authorization: bearer secret\r\n"),
-        "{request}"
-    );
+    assert!(request.starts_with("post /v1/run http/1.1\r\n"), "{request}");
+    assert!(request.contains("authorization: bearer secret\r\n"), "{request}");
     assert!(request.ends_with("{\"type\":\"stop\"}"), "{request}");
-    assert!(
-        !asked[0].contains("secret"),
-        "health needs no token: {}",
-        asked[0]
-    );
+    assert!(!asked[0].contains("secret"), "health needs no token: {}", asked[0]);
 }
 
 #[tokio::test]
@@ -115,10 +87,7 @@ async fn a_failure_in_the_stream_is_the_result() {
 
 #[tokio::test]
 async fn a_stream_that_breaks_off_is_an_interruption() {
-    for body in [
-        "",
-        "{\"type\":\"stage\",\"stage\":\"finishing\"}\n{\"type\":\"do",
-    ] {
+    for body in ["", "{\"type\":\"stage\",\"stage\":\"finishing\"}\n{\"type\":\"do"] {
         let (result, ..) = run(stream(body)).await;
         assert_eq!(result.unwrap_err().kind, ErrorKind::Interrupted);
     }
@@ -135,40 +104,21 @@ async fn a_refusal_tells_what_the_node_told() {
     let body = "{\"kind\":\"denied\",\"message\":\"no token\"}";
     let (result, ..) = run(response("401 x", "application/json", body)).await;
     let error = result.unwrap_err();
-    assert_eq!(
-        (error.kind, error.message.as_str()),
-        (ErrorKind::Denied, "no token")
-    );
+    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Denied, "no token"));
     assert!(error.hint.is_some());
 }
 
 #[tokio::test]
 async fn a_home_without_a_node_has_no_client() {
     let home = tempfile::tempdir().unwrap();
-    assert!(
-        Client::from_home(home.path()).await.unwrap().is_none(),
-        "no file"
-    );
+    assert!(Client::from_home(home.path()).await.unwrap().is_none(), "no file");
     std::fs::write(home.path().join(API_FILE), "{").unwrap();
-    assert!(
-        Client::from_home(home.path()).await.unwrap().is_none(),
-        "no JSON"
-    );
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    assert!(Client::from_home(home.path()).await.unwrap().is_none(), "no JSON");
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     write_file(&home, closed);
-    assert!(
-        Client::from_home(home.path()).await.unwrap().is_none(),
-        "nobody listens"
-    );
+    assert!(Client::from_home(home.path()).await.unwrap().is_none(), "nobody listens");
     let (home, _asked) = node(vec![response("200 OK", "text/html", "<p>hello")]).await;
-    assert!(
-        Client::from_home(home.path()).await.unwrap().is_none(),
-        "somebody else listens"
-    );
+    assert!(Client::from_home(home.path()).await.unwrap().is_none(), "somebody else listens");
 }
 
 #[tokio::test]
@@ -176,10 +126,7 @@ async fn a_node_of_another_api_version_is_named() {
     let body = "{\"api\":2,\"version\":\"9.0.0\"}";
     let (home, _asked) = node(vec![response("200 OK", "application/json", body)]).await;
     let error = Client::from_home(home.path()).await.unwrap_err();
-    assert!(
-        matches!(&error, ClientError::Version { version } if version == "9.0.0"),
-        "{error}"
-    );
+    assert!(matches!(&error, ClientError::Version { version } if version == "9.0.0"), "{error}");
     assert_eq!(ApiError::from(error).kind, ErrorKind::Version);
 }
 
@@ -201,21 +148,11 @@ async fn debug_output_hides_the_token() {
 #[tokio::test]
 async fn a_watcher_is_told_events_until_the_node_ends() {
     let body = ": still here\n\ndata: {\"type\":\"stage\",\"stage\":\"finishing\"}\n\n";
-    let (home, asked) = node(vec![
-        healthy(),
-        response("200 OK", "text/event-stream", body),
-    ])
-    .await;
+    let (home, asked) = node(vec![healthy(), response("200 OK", "text/event-stream", body)]).await;
     let client = Client::from_home(home.path()).await.unwrap().unwrap();
     let mut events = Vec::new();
     client.watch(|event| events.push(event)).await.unwrap();
-    assert_eq!(
-        events,
-        [Event::Stage {
-            content: None,
-            stage: Stage::Finishing
-        }]
-    );
+    assert_eq!(events, [Event::Stage { content: None, stage: Stage::Finishing }]);
     assert!(asked.await.unwrap()[1].contains("Bearer secret"));
 }
 

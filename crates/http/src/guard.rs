@@ -26,11 +26,7 @@ impl Guard {
         // `SocketAddr` prints IPv6 in brackets, as `Host` does.
         let hosts = vec![address.to_string(), format!("localhost:{}", address.port())];
         let origins = hosts.iter().map(|host| format!("http://{host}")).collect();
-        Self {
-            hosts,
-            origins,
-            token,
-        }
+        Self { hosts, origins, token }
     }
 
     /// Says why a request is refused, if it is.
@@ -61,11 +57,8 @@ impl Guard {
 }
 
 fn is_one_of(headers: &HeaderMap, name: HeaderName, allowed: &[String]) -> bool {
-    only(headers, name).is_some_and(|value| {
-        allowed
-            .iter()
-            .any(|allowed| value.as_bytes() == allowed.as_bytes())
-    })
+    only(headers, name)
+        .is_some_and(|value| allowed.iter().any(|allowed| value.as_bytes() == allowed.as_bytes()))
 }
 
 /// A header that is there once and only once.
@@ -85,19 +78,14 @@ enum Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, message) = match self {
-            Refusal::Host => (
-                StatusCode::MISDIRECTED_REQUEST,
-                "this host is not served here",
-            ),
+            Refusal::Host => (StatusCode::MISDIRECTED_REQUEST, "this host is not served here"),
             Refusal::Origin => (StatusCode::FORBIDDEN, "requests of other sites are refused"),
             Refusal::Token => (StatusCode::UNAUTHORIZED, "the request shows no valid token"),
         };
         let mut response = failure(status, ApiError::new(ErrorKind::Denied, message));
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, scheme);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
     }
@@ -118,9 +106,6 @@ pub(crate) async fn guard(
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -91,26 +91,14 @@ async fn serve_node<N: Node>(
     if !listen.ip().is_loopback() {
         return Err(HttpError::NotLoopback(listen));
     }
-    let refused = |error| HttpError::Listen {
-        address: listen,
-        error,
-    };
+    let refused = |error| HttpError::Listen { address: listen, error };
     let listener = TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let token = new_token()?;
     let stopping = CancellationToken::new();
     let closing = CancellationToken::new();
-    let file = ApiFile {
-        address,
-        token: token.clone(),
-        pid: std::process::id(),
-        daemon,
-    };
-    let router = guarded(
-        node.clone(),
-        Guard::new(address, token.clone()),
-        stopping.clone(),
-    );
+    let file = ApiFile { address, token: token.clone(), pid: std::process::id(), daemon };
+    let router = guarded(node.clone(), Guard::new(address, token.clone()), stopping.clone());
     // Published last: who reads the file finds somebody listening.
     let published = PublishedFile::publish(node.home(), &file)?;
     node.set_api_address(address);
@@ -121,14 +109,7 @@ async fn serve_node<N: Node>(
             tracing::error!(%error, "the API ended");
         }
     });
-    Ok(ApiServer {
-        address,
-        token,
-        stopping,
-        closing,
-        task,
-        _published: published,
-    })
+    Ok(ApiServer { address, token, stopping, closing, task, _published: published })
 }
 
 fn guarded<N: Node>(node: N, guard_by: Guard, stopping: CancellationToken) -> Router {

@@ -36,13 +36,7 @@ pub(crate) fn run<N: Node>(
     // A task of its own: a door that does not read must not stop the work.
     let task = tokio::spawn(async move { node.run(command, sender).await });
     let task = AbortOnDropHandle::new(task);
-    let running = Running {
-        events,
-        task,
-        stopping,
-        outcome: None,
-        ended: false,
-    };
+    let running = Running { events, task, stopping, outcome: None, ended: false };
     stream::unfold(running, |mut running| async move {
         let line = running.next().await?;
         Some((line, running))

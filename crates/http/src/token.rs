@@ -22,10 +22,7 @@ pub(crate) fn same_secret(shown: &[u8], secret: &[u8]) -> bool {
     if shown.len() != secret.len() {
         return false;
     }
-    let difference = shown
-        .iter()
-        .zip(secret)
-        .fold(0, |all, (a, b)| all | (a ^ b));
+    let difference = shown.iter().zip(secret).fold(0, |all, (a, b)| all | (a ^ b));
     std::hint::black_box(difference) == 0
 }
 
@@ -111,10 +108,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let published = PublishedFile::publish(home.path(), &file("one")).unwrap();
         let path = home.path().join(API_FILE);
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(
             serde_json::from_slice::<ApiFile>(&fs::read(&path).unwrap()).unwrap(),
             file("one")

@@ -26,11 +26,7 @@ async fn main() {
         ["serve"] => serve().await,
         ["push", address, id, rest @ ..] => {
             let (address, id) = (address.parse().unwrap(), id.parse().unwrap());
-            let to = PeerAddr {
-                id,
-                direct: vec![address],
-                relay: None,
-            };
+            let to = PeerAddr { id, direct: vec![address], relay: None };
             measure(&endpoint(2).await, &to, rest).await;
         }
         rest => {
@@ -71,14 +67,10 @@ async fn receive_all(server: Endpoint) {
 /// Takes blocks until a header says that it was the last, and tells the sender.
 fn receive(mut lane: LaneRx, link: &Link) {
     let (mut header, mut block) = ([0; HEADER], vec![0; BLOCK]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     while lane.recv_exact(&mut header).is_ok() && lane.recv_exact(&mut block).is_ok() {
         if header[0] == 1 {
-            runtime
-                .block_on(link.send(Bytes::from_static(b"done")))
-                .unwrap();
+            runtime.block_on(link.send(Bytes::from_static(b"done"))).unwrap();
         }
     }
 }
@@ -107,12 +99,7 @@ async fn measure(us: &Endpoint, to: &PeerAddr, words: &[&str]) {
         for _ in 0..count {
             link.recv().await.unwrap().unwrap();
         }
-        show(
-            &format!("{count} lanes"),
-            bytes,
-            (start.0.elapsed(), cpu() - start.1),
-            floor,
-        );
+        show(&format!("{count} lanes"), bytes, (start.0.elapsed(), cpu() - start.1), floor);
         for thread in threads {
             thread.join().unwrap();
         }
@@ -168,17 +155,7 @@ fn show(what: &str, bytes: usize, (time, cpu): (Duration, f64), floor: (Duration
 /// Seconds of CPU that this process used; 0 where that is not told.
 fn cpu() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = text
-        .rsplit(')')
-        .next()
-        .unwrap_or("")
-        .split_whitespace()
-        .collect();
-    let ticks = |index: usize| {
-        fields
-            .get(index)
-            .and_then(|f| f.parse::<f64>().ok())
-            .unwrap_or(0.0)
-    };
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
     (ticks(11) + ticks(12)) / 100.0
 }

@@ -44,9 +44,7 @@ pub(crate) async fn bind(
     }
     let port = listen[0].port();
     if listen.iter().any(|address| address.port() != port) {
-        return Err(LinkError::Config(
-            "the addresses to listen on have different ports",
-        ));
+        return Err(LinkError::Config("the addresses to listen on have different ports"));
     }
     let mut tries = if port == 0 { PORT_TRIES } else { 1 };
     loop {
@@ -126,19 +124,13 @@ fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 fn udp_places(listen: &[SocketAddr]) -> Vec<UdpPlace> {
     let mut places: Vec<UdpPlace> = Vec::new();
     let mut add = |address: SocketAddr, optional| {
-        if !places
-            .iter()
-            .any(|place| place.address.is_ipv6() == address.is_ipv6())
-        {
+        if !places.iter().any(|place| place.address.is_ipv6() == address.is_ipv6()) {
             places.push(UdpPlace { address, optional });
         }
     };
     for &address in listen {
         if address.is_ipv6() && address.ip().is_unspecified() {
-            add(
-                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
-                false,
-            );
+            add(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()), false);
             add(address, true);
         } else {
             add(address, false);
@@ -152,15 +144,9 @@ impl Bound {
     pub(crate) fn addr(&self, id: PeerId) -> PeerAddr {
         let port = self.listen.first().map_or(0, SocketAddr::port);
         let mut ips: Vec<IpAddr> = Vec::new();
-        let needs_interfaces = self
-            .listen
-            .iter()
-            .any(|address| address.ip().is_unspecified());
-        let local = if needs_interfaces {
-            LocalAddresses::new()
-        } else {
-            LocalAddresses::default()
-        };
+        let needs_interfaces = self.listen.iter().any(|address| address.ip().is_unspecified());
+        let local =
+            if needs_interfaces { LocalAddresses::new() } else { LocalAddresses::default() };
         for address in &self.listen {
             match address.ip() {
                 IpAddr::V6(ip) if ip.is_unspecified() => ips.extend(&local.regular),
@@ -170,11 +156,8 @@ impl Bound {
                 ip => ips.push(ip),
             }
         }
-        let mut direct: Vec<_> = ips
-            .into_iter()
-            .filter(is_portable)
-            .map(|ip| SocketAddr::new(ip, port))
-            .collect();
+        let mut direct: Vec<_> =
+            ips.into_iter().filter(is_portable).map(|ip| SocketAddr::new(ip, port)).collect();
         let mut relay = None;
         for place in self.quic.iter().flat_map(|quic| quic.addr().addrs) {
             match place {
@@ -210,16 +193,11 @@ mod tests {
     #[test]
     fn everywhere_means_both_families_and_ipv6_is_optional() {
         let places = udp_places(&["[::]:7".parse().unwrap()]);
-        let expected = [("0.0.0.0:7", false), ("[::]:7", true)].map(|(text, optional)| UdpPlace {
-            address: text.parse().unwrap(),
-            optional,
-        });
+        let expected = [("0.0.0.0:7", false), ("[::]:7", true)]
+            .map(|(text, optional)| UdpPlace { address: text.parse().unwrap(), optional });
         assert_eq!(places, expected);
         let both = ["127.0.0.1:7", "[::1]:7", "127.0.0.2:7"].map(|text| text.parse().unwrap());
         let places = udp_places(&both);
-        assert_eq!(
-            places.iter().map(|place| place.address).collect::<Vec<_>>(),
-            both[..2]
-        );
+        assert_eq!(places.iter().map(|place| place.address).collect::<Vec<_>>(), both[..2]);
     }
 }

@@ -168,13 +168,7 @@ async fn read_frame(rx: &mut ControlRx) -> io::Result<Received> {
     let word = u32::from_le_bytes(word);
     let length = (word & !FAREWELL_BIT) as usize;
     let farewell = word & FAREWELL_BIT != 0;
-    if length
-        > if farewell {
-            REASON_BYTES
-        } else {
-            limits::FRAME_BYTES
-        }
-    {
+    if length > if farewell { REASON_BYTES } else { limits::FRAME_BYTES } {
         let text = format!("a frame of {length} bytes");
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }

@@ -51,40 +51,20 @@ pub(crate) async fn dial(
     };
     let made = match taken {
         Taken::Tcp(taken) => {
-            let tls_dial::Taken {
-                mut stream,
-                remote,
-                rtt,
-            } = taken;
+            let tls_dial::Taken { mut stream, remote, rtt } = taken;
             let (tls, tasks) = (hub.tls.clone(), hub.tasks.clone());
-            let dialler = Some(LaneDialler {
-                tls,
-                remote,
-                link,
-                tasks,
-            });
-            let carrier = Carrier::Tcp {
-                remote,
-                rtt: RoundTrip::from(rtt),
-                dialler,
-            };
-            let new = hub
-                .prepare(addr.id, link, true, carrier, room)
-                .ok_or(LinkError::Closed)?;
+            let dialler = Some(LaneDialler { tls, remote, link, tasks });
+            let carrier = Carrier::Tcp { remote, rtt: RoundTrip::from(rtt), dialler };
+            let new = hub.prepare(addr.id, link, true, carrier, room).ok_or(LinkError::Closed)?;
             preface::go(&mut stream).await.map(|()| {
                 let (tx, rx) = stream.split();
                 new.start(ControlTx::Tls(tx), ControlRx::Tls(rx))
             })
         }
         Taken::Quic(taken) => {
-            let quic_dial::Taken {
-                connection,
-                mut control,
-            } = taken;
+            let quic_dial::Taken { connection, mut control } = taken;
             let carrier = Carrier::Quic(QuicCarrier::new(connection.clone()));
-            let new = hub
-                .prepare(addr.id, link, true, carrier, room)
-                .ok_or(LinkError::Closed)?;
+            let new = hub.prepare(addr.id, link, true, carrier, room).ok_or(LinkError::Closed)?;
             preface::go(&mut control)
                 .await
                 .map(|()| quic_listen::start(hub, new, connection, control))
@@ -132,13 +112,8 @@ impl<'a> Race<'a> {
         tcp: bool,
         quic: Option<(&iroh::Endpoint, bool)>,
     ) -> Self {
-        let mut direct: Vec<_> = addr
-            .direct
-            .iter()
-            .copied()
-            .filter(is_dialable)
-            .take(limits::PEER_ADDRS)
-            .collect();
+        let mut direct: Vec<_> =
+            addr.direct.iter().copied().filter(is_dialable).take(limits::PEER_ADDRS).collect();
         let quic = quic.and_then(|(endpoint, relays)| {
             Some((endpoint.clone(), quic::target(addr, &direct, relays)?))
         });
@@ -148,10 +123,7 @@ impl<'a> Race<'a> {
         Self {
             hub,
             addr,
-            preface: Preface {
-                purpose: Purpose::Control,
-                link,
-            },
+            preface: Preface { purpose: Purpose::Control, link },
             waiting: direct.into_iter(),
             quic,
             running: FuturesUnordered::new(),
@@ -233,9 +205,8 @@ impl<'a> Race<'a> {
         let dialled = tls_dial::dial(tls, self.addr.id, remote, self.preface, connected);
         let to = remote.to_string();
         self.open.push((Transport::Tcp, to.clone()));
-        self.running.push(Box::pin(async move {
-            (Transport::Tcp, to, dialled.await.map(Taken::Tcp))
-        }));
+        self.running
+            .push(Box::pin(async move { (Transport::Tcp, to, dialled.await.map(Taken::Tcp)) }));
     }
 
     fn start_quic(&mut self) {
@@ -247,18 +218,13 @@ impl<'a> Race<'a> {
         self.open.push((Transport::Quic, to.clone()));
         let alpn = self.hub.tls.alpn().to_vec();
         let dialled = quic_dial::dial(endpoint, target, alpn, self.preface);
-        self.running.push(Box::pin(async move {
-            (Transport::Quic, to, dialled.await.map(Taken::Quic))
-        }));
+        self.running
+            .push(Box::pin(async move { (Transport::Quic, to, dialled.await.map(Taken::Quic)) }));
     }
 
     fn time_is_up(&mut self) {
         for (over, to) in self.open.drain(..) {
-            self.failed.push(Attempt {
-                over,
-                to,
-                fault: DialFault::TimedOut,
-            });
+            self.failed.push(Attempt { over, to, fault: DialFault::TimedOut });
         }
     }
 }

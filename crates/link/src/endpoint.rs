@@ -38,13 +38,7 @@ pub struct EndpointConfig {
 impl EndpointConfig {
     /// Listens everywhere on any port, over TCP and QUIC, without relays.
     pub fn new(secret: SecretKey) -> Self {
-        Self {
-            secret,
-            listen: Vec::new(),
-            relays: Vec::new(),
-            quic: true,
-            tcp: true,
-        }
+        Self { secret, listen: Vec::new(), relays: Vec::new(), quic: true, tcp: true }
     }
 }
 
@@ -85,26 +79,15 @@ impl Endpoint {
             hub.tasks.spawn(tls_listen::listen(hub.clone(), listener));
         }
         if let Some(quic) = &bound.quic {
-            hub.tasks
-                .spawn(quic_listen::listen(hub.clone(), quic.clone()));
+            hub.tasks.spawn(quic_listen::listen(hub.clone(), quic.clone()));
         }
         let (tcp, relays) = (config.tcp, !config.relays.is_empty());
-        let net = Net {
-            hub,
-            accepted: Mutex::new(accepted),
-            tcp,
-            relays,
-            bound,
-        };
-        Ok(Self {
-            inner: Inner::Net(Arc::new(net)),
-        })
+        let net = Net { hub, accepted: Mutex::new(accepted), tcp, relays, bound };
+        Ok(Self { inner: Inner::Net(Arc::new(net)) })
     }
 
     pub(crate) fn in_memory(endpoint: Arc<MemoryEndpoint>) -> Self {
-        Self {
-            inner: Inner::Memory(endpoint),
-        }
+        Self { inner: Inner::Memory(endpoint) }
     }
 
     /// Our key.
@@ -185,8 +168,6 @@ impl Drop for Net {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint")
-            .field("addr", &self.addr())
-            .finish()
+        f.debug_struct("Endpoint").field("addr", &self.addr()).finish()
     }
 }

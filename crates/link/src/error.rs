@@ -165,16 +165,10 @@ pub(crate) fn sum_up(addr: &PeerAddr, attempts: Vec<Attempt>) -> LinkError {
         return LinkError::NoAddress(expected);
     }
     // The right peer said no: that says more than that its other addresses are dead.
-    if attempts
-        .iter()
-        .any(|attempt| attempt.fault == DialFault::Version)
-    {
+    if attempts.iter().any(|attempt| attempt.fault == DialFault::Version) {
         return LinkError::Version { ours: OURS };
     }
-    if attempts
-        .iter()
-        .any(|attempt| attempt.fault == DialFault::Busy)
-    {
+    if attempts.iter().any(|attempt| attempt.fault == DialFault::Busy) {
         return LinkError::Busy;
     }
     let keys: Vec<_> = attempts
@@ -185,15 +179,9 @@ pub(crate) fn sum_up(addr: &PeerAddr, attempts: Vec<Attempt>) -> LinkError {
         })
         .collect();
     if keys.len() == attempts.len() {
-        return LinkError::WrongPeer {
-            expected,
-            found: keys.into_iter().flatten().next(),
-        };
+        return LinkError::WrongPeer { expected, found: keys.into_iter().flatten().next() };
     }
-    LinkError::Unreachable {
-        peer: expected,
-        attempts,
-    }
+    LinkError::Unreachable { peer: expected, attempts }
 }
 
 pub(crate) const OURS: &str = "potluck/1";

@@ -31,10 +31,7 @@ pub(crate) struct Pass {
 
 impl Gate {
     pub(crate) fn new(room: usize) -> Self {
-        Self {
-            inside: Arc::default(),
-            room,
-        }
+        Self { inside: Arc::default(), room }
     }
 
     /// Lets one in from there.
@@ -45,14 +42,8 @@ impl Gate {
         }
         let (number, out) = (inside.next, CancellationToken::new());
         inside.next += 1;
-        inside
-            .passes
-            .insert(number, (network_of(source), out.clone()));
-        Pass {
-            gate: self.clone(),
-            number,
-            out,
-        }
+        inside.passes.insert(number, (network_of(source), out.clone()));
+        Pass { gate: self.clone(), number, out }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -67,9 +58,7 @@ impl Inside {
             // The first that is seen of a source is its oldest.
             crowds.entry(*source).or_insert((0, *number)).0 += 1;
         }
-        let worst = crowds
-            .into_values()
-            .max_by_key(|(count, oldest)| (*count, u64::MAX - oldest));
+        let worst = crowds.into_values().max_by_key(|(count, oldest)| (*count, u64::MAX - oldest));
         if let Some((_, out)) = worst.and_then(|(_, oldest)| self.passes.remove(&oldest)) {
             out.cancel();
         }
@@ -115,10 +104,7 @@ mod tests {
         // Another address of the same household.
         let third = gate.enter("2001:db8::2".parse().unwrap());
         let fourth = gate.enter(crowd);
-        assert_eq!(
-            [&first, &second, &third, &fourth].map(is_out),
-            [false, true, false, false]
-        );
+        assert_eq!([&first, &second, &third, &fourth].map(is_out), [false, true, false, false]);
         drop(second);
         drop(third);
         let fifth = gate.enter(crowd);

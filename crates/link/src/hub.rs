@@ -68,10 +68,7 @@ impl Hub {
             true => None,
             false => Some(self.room_accepted.clone().try_acquire_owned().ok()?),
         };
-        Some(Room {
-            _all: self.room.clone().try_acquire_owned().ok()?,
-            _accepted: accepted,
-        })
+        Some(Room { _all: self.room.clone().try_acquire_owned().ok()?, _accepted: accepted })
     }
 
     /// Makes a link, known by its id from now on; `None` if the peer has one of the same id.
@@ -92,24 +89,13 @@ impl Hub {
         }
         links.insert((peer, id), Arc::downgrade(&shared));
         drop(links);
-        let forget = Forget {
-            hub: self.clone(),
-            key: (peer, id),
-        };
-        Some(NewLink {
-            shared,
-            queues: Queues { outbox, inbox },
-            forget,
-            room,
-        })
+        let forget = Forget { hub: self.clone(), key: (peer, id) };
+        Some(NewLink { shared, queues: Queues { outbox, inbox }, forget, room })
     }
 
     /// The link that this peer dialled under this id.
     pub(crate) fn find_accepted(&self, peer: PeerId, id: LinkId) -> Option<Arc<Shared>> {
-        self.links()
-            .get(&(peer, id))
-            .and_then(Weak::upgrade)
-            .filter(|link| !link.dialled)
+        self.links().get(&(peer, id)).and_then(Weak::upgrade).filter(|link| !link.dialled)
     }
 
     /// Hands a link to whoever accepts.
@@ -138,12 +124,7 @@ impl NewLink {
 
     /// Starts to carry frames.
     pub(crate) fn start(self, tx: ControlTx, rx: ControlRx) -> Link {
-        let Self {
-            shared,
-            queues,
-            forget,
-            room,
-        } = self;
+        let Self { shared, queues, forget, room } = self;
         let link = Link::new(shared.clone());
         let tasks = forget.hub.tasks.clone();
         tasks.spawn(async move {

@@ -56,7 +56,8 @@ impl LaneRx {
         Self { inner, _slot: slot }
     }
 
-    /// Fills the buffer. A lane that ends, in order or not, yields [`io::ErrorKind::UnexpectedEof`].
+    /// Fills the buffer. A lane that ends, in order or not, yields
+    /// [`io::ErrorKind::UnexpectedEof`].
     ///
     /// Not to be called from an async task.
     pub fn recv_exact(&mut self, buf: &mut [u8]) -> io::Result<()> {
@@ -97,8 +98,6 @@ pub(crate) async fn in_memory(ours: &Shared, other: &Weak<Shared>) -> Result<Lan
     if !ours.lanes.remember(&pipe) || !other.lanes.remember(&pipe) {
         return Err(LinkError::Closed);
     }
-    other
-        .lanes
-        .offer_incoming(LaneRx::new(Rx::Memory(pipe.clone()), peer_slot));
+    other.lanes.offer_incoming(LaneRx::new(Rx::Memory(pipe.clone()), peer_slot));
     Ok(LaneTx::new(Tx::Memory(pipe), slot))
 }

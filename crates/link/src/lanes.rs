@@ -44,11 +44,7 @@ impl Lanes {
 
     /// A slot for a lane towards the peer, when one becomes free.
     pub(crate) async fn wait_slot_to_peer(&self) -> Slot {
-        self.to_peer
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed")
+        self.to_peer.clone().acquire_owned().await.expect("the semaphore is never closed")
     }
 
     /// A slot for a lane towards us, if one is free.
@@ -58,11 +54,7 @@ impl Lanes {
 
     /// A slot for a lane towards us, when one becomes free.
     pub(crate) async fn wait_slot_from_peer(&self) -> Slot {
-        self.from_peer
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed")
+        self.from_peer.clone().acquire_owned().await.expect("the semaphore is never closed")
     }
 
     /// How many lanes lead towards us, those being opened included.
@@ -121,10 +113,7 @@ struct Queue<T> {
 impl<T> Queue<T> {
     fn new() -> Self {
         let (put, take) = mpsc::channel(limits::LANES_PER_LINK);
-        Self {
-            put,
-            take: Mutex::new(take),
-        }
+        Self { put, take: Mutex::new(take) }
     }
 
     fn offer(&self, lane: T) {

@@ -1,4 +1,4 @@
-//! Authenticated links to a `PeerId`: TCP with TLS 1.3, iroh's QUIC, or memory; the only crate that knows them.
+//! Authenticated links to a `PeerId` over TCP with TLS 1.3, over iroh's QUIC, or in memory.
 //!
 //! A [`Link`] has one control stream of small frames, and lanes for bulk bytes. Both ends are
 //! known by their ed25519 keys before either says a word. A dial tries TCP and QUIC at once and

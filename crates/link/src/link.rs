@@ -120,10 +120,7 @@ impl Link {
         let shared = &self.shared;
         let opened = async {
             match &shared.carrier {
-                Carrier::Tcp {
-                    dialler: Some(dialler),
-                    ..
-                } => dialler.outgoing(shared).await,
+                Carrier::Tcp { dialler: Some(dialler), .. } => dialler.outgoing(shared).await,
                 Carrier::Tcp { dialler: None, .. } => Ok(shared.lanes.next_outgoing().await),
                 Carrier::Quic(carrier) => carrier.outgoing(shared).await,
                 Carrier::Memory { other } => lane::in_memory(shared, other).await,
@@ -150,11 +147,7 @@ impl Link {
     /// Only the dialler of a TCP link has anything to do: it opens as many as are missing. They
     /// come out of [`Link::incoming_lane`], as all do.
     pub fn want_lanes(&self, n: usize) {
-        if let Carrier::Tcp {
-            dialler: Some(dialler),
-            ..
-        } = &self.shared.carrier
-        {
+        if let Carrier::Tcp { dialler: Some(dialler), .. } = &self.shared.carrier {
             dialler.want(&self.shared, n.min(limits::LANES_PER_LINK));
         }
     }
@@ -162,12 +155,7 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared {
-            peer,
-            dialled,
-            ending,
-            ..
-        } = &*self.shared;
+        let Shared { peer, dialled, ending, .. } = &*self.shared;
         f.debug_struct("Link")
             .field("peer", peer)
             .field("dialled", dialled)
@@ -238,15 +226,9 @@ impl Shared {
 
 /// What carries a link.
 pub(crate) enum Carrier {
-    Tcp {
-        remote: SocketAddr,
-        rtt: RoundTrip,
-        dialler: Option<LaneDialler>,
-    },
+    Tcp { remote: SocketAddr, rtt: RoundTrip, dialler: Option<LaneDialler> },
     Quic(QuicCarrier),
-    Memory {
-        other: Weak<Shared>,
-    },
+    Memory { other: Weak<Shared> },
 }
 
 impl Carrier {
@@ -258,11 +240,9 @@ impl Carrier {
                 rtt: rtt.get().copied(),
             },
             Carrier::Quic(carrier) => carrier.path(),
-            Carrier::Memory { .. } => PathInfo {
-                kind: PathKind::Memory,
-                remote: "memory".to_owned(),
-                rtt: None,
-            },
+            Carrier::Memory { .. } => {
+                PathInfo { kind: PathKind::Memory, remote: "memory".to_owned(), rtt: None }
+            }
         }
     }
 }

@@ -53,9 +53,7 @@ pub fn pair(dialler: PeerId, acceptor: PeerId) -> (Link, Link) {
     let far = Arc::new_cyclic(|far: &Weak<Shared>| {
         let carrier = Carrier::Memory { other: far.clone() };
         let ours = Arc::new(Shared::new(acceptor, true, carrier, near_out, near_in));
-        let carrier = Carrier::Memory {
-            other: Arc::downgrade(&ours),
-        };
+        let carrier = Carrier::Memory { other: Arc::downgrade(&ours) };
         near = Some(ours);
         Shared::new(dialler, false, carrier, far_out, far_in)
     });
@@ -84,15 +82,8 @@ impl MemoryEndpoint {
         }
         let other = self.net.lock().get(&addr.id).and_then(Weak::upgrade);
         let unreachable = |fault| {
-            let attempt = Attempt {
-                over: Transport::Memory,
-                to: addr.id.short(),
-                fault,
-            };
-            LinkError::Unreachable {
-                peer: addr.id,
-                attempts: vec![attempt],
-            }
+            let attempt = Attempt { over: Transport::Memory, to: addr.id.short(), fault };
+            LinkError::Unreachable { peer: addr.id, attempts: vec![attempt] }
         };
         let Some(other) = other.filter(|other| !other.closed.is_cancelled()) else {
             return Err(unreachable(DialFault::Refused));
@@ -151,10 +142,7 @@ struct PipeState {
 
 impl Pipe {
     pub(crate) fn new() -> Self {
-        Self {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        }
+        Self { state: Mutex::default(), changed: Condvar::new() }
     }
 
     pub(crate) fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
@@ -197,9 +185,7 @@ impl Pipe {
     }
 
     fn wait_while(&self, busy: impl FnMut(&mut PipeState) -> bool) -> MutexGuard<'_, PipeState> {
-        self.changed
-            .wait_while(self.lock(), busy)
-            .expect("no holder panics")
+        self.changed.wait_while(self.lock(), busy).expect("no holder panics")
     }
 
     fn lock(&self) -> MutexGuard<'_, PipeState> {

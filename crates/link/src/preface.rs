@@ -1,9 +1,9 @@
 //! The first words on a connection: what it is for, and whether the other side takes it.
 //!
 //! ```text
-//! dialler   kind (1) | link id (16)        kind: 1 control, 2 lane to the acceptor, 3 lane to the dialler
-//! acceptor  answer (1)                     1 yes, 2 no room, 3 no such link
-//! dialler   go (1) = 1                     control only: this connection won the dial
+//! dialler   kind (1) | link id (16)    kind: 1 control, 2 lane to acceptor, 3 lane to dialler
+//! acceptor  answer (1)                 1 yes, 2 no room, 3 no such link
+//! dialler   go (1) = 1                 control only: this connection won the dial
 //! ```
 //!
 //! Neither TLS 1.3 nor QUIC tells a dialler by itself that it was accepted: the answer does. And a
@@ -66,10 +66,7 @@ impl Preface {
             _ => return None,
         };
         let (_, link) = bytes.split_first_chunk::<1>()?;
-        Some(Self {
-            purpose,
-            link: LinkId(link.try_into().ok()?),
-        })
+        Some(Self { purpose, link: LinkId(link.try_into().ok()?) })
     }
 }
 
@@ -153,10 +150,7 @@ mod tests {
 
     #[test]
     fn a_preface_has_this_picture() {
-        let preface = Preface {
-            purpose: Purpose::LaneToDialler,
-            link: LinkId([7; 16]),
-        };
+        let preface = Preface { purpose: Purpose::LaneToDialler, link: LinkId([7; 16]) };
         let mut bytes = [7; LENGTH];
         bytes[0] = 3;
         assert_eq!(preface.encode(), bytes);

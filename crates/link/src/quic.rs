@@ -55,17 +55,11 @@ pub(crate) async fn bind(
     } else {
         let urls: Result<Vec<RelayUrl>, _> = relays
             .iter()
-            .map(|url| {
-                url.parse()
-                    .map_err(|_| LinkError::BadRelay { url: url.clone() })
-            })
+            .map(|url| url.parse().map_err(|_| LinkError::BadRelay { url: url.clone() }))
             .collect();
         RelayMode::Custom(RelayMap::from_iter(urls?))
     };
-    let dns = DnsResolver::builder()
-        .with_system_defaults()
-        .disable_fallback()
-        .build();
+    let dns = DnsResolver::builder().with_system_defaults().disable_fallback().build();
     let mut builder = iroh::Endpoint::builder(presets::Minimal)
         .secret_key(iroh::SecretKey::from_bytes(&secret.to_seed()))
         .alpns(vec![alpn.to_vec()])
@@ -82,14 +76,8 @@ pub(crate) async fn bind(
             .bind_addr_with_opts(address, options)
             .map_err(|error| failed(address, error.to_string()))?;
     }
-    let first = places
-        .first()
-        .ok_or(LinkError::Config("nowhere to listen"))?
-        .address;
-    builder
-        .bind()
-        .await
-        .map_err(|error| failed(first, error.to_string()))
+    let first = places.first().ok_or(LinkError::Config("nowhere to listen"))?.address;
+    builder.bind().await.map_err(|error| failed(first, error.to_string()))
 }
 
 fn transport() -> QuicTransportConfig {
@@ -100,11 +88,7 @@ fn transport() -> QuicTransportConfig {
         .send_window(SEND_WINDOW)
         .max_concurrent_uni_streams(lanes)
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
-        .max_idle_timeout(Some(
-            limits::LINK_IDLE_TIME
-                .try_into()
-                .expect("a few seconds fit"),
-        ))
+        .max_idle_timeout(Some(limits::LINK_IDLE_TIME.try_into().expect("a few seconds fit")))
         .default_path_max_idle_timeout(PATH_IDLE)
         .default_path_keep_alive_interval(PATH_KEEP_ALIVE)
         .build()
@@ -114,11 +98,7 @@ fn transport() -> QuicTransportConfig {
 pub(crate) fn target(addr: &PeerAddr, direct: &[SocketAddr], relays: bool) -> Option<EndpointAddr> {
     let id = EndpointId::from_bytes(&addr.id.0).ok()?;
     let direct = direct.iter().copied().map(TransportAddr::Ip);
-    let relay = addr
-        .relay
-        .as_ref()
-        .filter(|_| relays)
-        .and_then(|url| url.parse().ok());
+    let relay = addr.relay.as_ref().filter(|_| relays).and_then(|url| url.parse().ok());
     let places: Vec<_> = direct.chain(relay.map(TransportAddr::Relay)).collect();
     (!places.is_empty()).then(|| EndpointAddr::from_parts(id, places))
 }
@@ -132,10 +112,7 @@ pub(crate) struct QuicCarrier {
 impl QuicCarrier {
     /// Call it within the runtime.
     pub(crate) fn new(connection: Connection) -> Self {
-        Self {
-            connection,
-            runtime: Handle::current(),
-        }
+        Self { connection, runtime: Handle::current() }
     }
 
     pub(crate) fn path(&self) -> PathInfo {
@@ -146,26 +123,16 @@ impl QuicCarrier {
             Some(TransportAddr::Relay(url)) => (PathKind::Relayed, url.to_string()),
             _ => (PathKind::DirectQuic, "no path now".to_owned()),
         };
-        PathInfo {
-            kind,
-            remote,
-            rtt: path.map(|path| path.rtt()),
-        }
+        PathInfo { kind, remote, rtt: path.map(|path| path.rtt()) }
     }
 
     /// Opens a lane towards the peer.
     pub(crate) async fn outgoing(&self, link: &Arc<Shared>) -> Result<LaneTx, LinkError> {
         let slot = link.lanes.wait_slot_to_peer().await;
         let broken = |error: String| LinkError::Broken(error);
-        let mut stream = self
-            .connection
-            .open_uni()
-            .await
-            .map_err(|error| broken(error.to_string()))?;
-        stream
-            .write_all(&[LANE])
-            .await
-            .map_err(|error| broken(error.to_string()))?;
+        let mut stream =
+            self.connection.open_uni().await.map_err(|error| broken(error.to_string()))?;
+        stream.write_all(&[LANE]).await.map_err(|error| broken(error.to_string()))?;
         let lane = QuicLaneTx::new(stream, self.runtime.clone());
         if !link.lanes.remember(lane.stopper()) {
             return Err(link.error());
@@ -196,11 +163,7 @@ impl QuicCarrier {
     async fn next_lane(&self, link: &Shared) -> Result<(QuicLaneRx, Slot), Ending> {
         loop {
             let slot = link.lanes.wait_slot_from_peer().await;
-            let mut stream = self
-                .connection
-                .accept_uni()
-                .await
-                .map_err(|e| ending_of(&e))?;
+            let mut stream = self.connection.accept_uni().await.map_err(|e| ending_of(&e))?;
             let mut mark = [0];
             let read = tokio::time::timeout(limits::HELLO_TIME, stream.read_exact(&mut mark));
             if matches!(read.await, Ok(Ok(()))) && mark == [LANE] {
@@ -211,8 +174,7 @@ impl QuicCarrier {
     }
 
     pub(crate) fn hang_up(&self, reason: &str) {
-        self.connection
-            .close(VarInt::from_u32(CODE_CLOSED), reason.as_bytes());
+        self.connection.close(VarInt::from_u32(CODE_CLOSED), reason.as_bytes());
     }
 }
 

@@ -20,14 +20,8 @@ pub(crate) async fn dial(
     alpn: Vec<u8>,
     preface: Preface,
 ) -> Result<Taken, DialFault> {
-    let connection = endpoint
-        .connect(target, &alpn)
-        .await
-        .map_err(|error| explain(&error))?;
-    let mut control = connection
-        .open_bi()
-        .await
-        .map_err(|error| fault_of(&error))?;
+    let connection = endpoint.connect(target, &alpn).await.map_err(|error| explain(&error))?;
+    let mut control = connection.open_bi().await.map_err(|error| fault_of(&error))?;
     // That the connection stands does not mean that the peer took it.
     match preface::ask(&mut control, preface).await {
         Ok(answer) => answer?,
@@ -38,10 +32,7 @@ pub(crate) async fn dial(
             });
         }
     }
-    Ok(Taken {
-        connection,
-        control,
-    })
+    Ok(Taken { connection, control })
 }
 
 fn explain(error: &ConnectError) -> DialFault {

@@ -32,11 +32,7 @@ pub(crate) struct QuicLaneTx {
 
 impl QuicLaneTx {
     pub(crate) fn new(stream: SendStream, runtime: Handle) -> Self {
-        Self {
-            stream,
-            runtime,
-            stopper: Arc::new(Stopper(CancellationToken::new())),
-        }
+        Self { stream, runtime, stopper: Arc::new(Stopper(CancellationToken::new())) }
     }
 
     pub(crate) fn stopper(&self) -> &Arc<Stopper> {
@@ -44,11 +40,7 @@ impl QuicLaneTx {
     }
 
     pub(crate) fn send(&mut self, parts: &[&[u8]]) -> io::Result<()> {
-        let Self {
-            stream,
-            runtime,
-            stopper,
-        } = self;
+        let Self { stream, runtime, stopper } = self;
         runtime.block_on(async {
             tokio::select! {
                 biased;
@@ -81,11 +73,7 @@ pub(crate) struct QuicLaneRx {
 
 impl QuicLaneRx {
     pub(crate) fn new(stream: RecvStream, runtime: Handle) -> Self {
-        Self {
-            stream,
-            runtime,
-            stopper: Arc::new(Stopper(CancellationToken::new())),
-        }
+        Self { stream, runtime, stopper: Arc::new(Stopper(CancellationToken::new())) }
     }
 
     pub(crate) fn stopper(&self) -> &Arc<Stopper> {
@@ -93,11 +81,7 @@ impl QuicLaneRx {
     }
 
     pub(crate) fn recv_exact(&mut self, buf: &mut [u8]) -> io::Result<()> {
-        let Self {
-            stream,
-            runtime,
-            stopper,
-        } = self;
+        let Self { stream, runtime, stopper } = self;
         runtime.block_on(async {
             tokio::select! {
                 biased;

@@ -48,10 +48,7 @@ pub(crate) async fn listen(hub: Arc<Hub>, endpoint: iroh::Endpoint) {
 async fn serve(hub: &Arc<Hub>, incoming: Incoming) -> Result<(), String> {
     let accepting = incoming.accept().map_err(|error| error.to_string())?;
     let connection = accepting.await.map_err(|error| error.to_string())?;
-    let mut control = connection
-        .accept_bi()
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut control = connection.accept_bi().await.map_err(|error| error.to_string())?;
     let io = |error: std::io::Error| error.to_string();
     let heard = preface::hear(&mut control).await.map_err(io)?;
     let Some(preface) = heard.filter(|preface| preface.purpose == Purpose::Control) else {
@@ -64,16 +61,12 @@ async fn serve(hub: &Arc<Hub>, incoming: Incoming) -> Result<(), String> {
         None => None,
     };
     let Some(new) = new else {
-        preface::answer(&mut control, Answer::NoRoom)
-            .await
-            .map_err(io)?;
+        preface::answer(&mut control, Answer::NoRoom).await.map_err(io)?;
         // Until the peer has read that, or given up.
         connection.closed().await;
         return Err("no room for another link".to_owned());
     };
-    preface::answer(&mut control, Answer::Yes)
-        .await
-        .map_err(io)?;
+    preface::answer(&mut control, Answer::Yes).await.map_err(io)?;
     if !preface::hear_go(&mut control).await.map_err(io)? {
         return Err("no go".to_owned());
     }

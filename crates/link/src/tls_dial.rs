@@ -38,9 +38,7 @@ pub(crate) async fn dial(
     preface: Preface,
     connected: Arc<AtomicBool>,
 ) -> Result<Taken, DialFault> {
-    let socket = TcpStream::connect(remote)
-        .await
-        .map_err(|error| fault_of(&error))?;
+    let socket = TcpStream::connect(remote).await.map_err(|error| fault_of(&error))?;
     connected.store(true, Ordering::Relaxed);
     socket.set_nodelay(true).map_err(|error| fault_of(&error))?;
     let introduce = async {
@@ -49,15 +47,9 @@ pub(crate) async fn dial(
         let asked = Instant::now();
         let answer = preface::ask(&mut stream, preface).await;
         answer.map_err(|error| explain_first_read(&error))??;
-        Ok(Taken {
-            stream,
-            remote,
-            rtt: asked.elapsed(),
-        })
+        Ok(Taken { stream, remote, rtt: asked.elapsed() })
     };
-    timeout(limits::HELLO_TIME, introduce)
-        .await
-        .unwrap_or(Err(DialFault::TimedOut))
+    timeout(limits::HELLO_TIME, introduce).await.unwrap_or(Err(DialFault::TimedOut))
 }
 
 /// Opens the lanes of a TCP link that we dialled.
@@ -72,10 +64,8 @@ impl LaneDialler {
     /// Opens a lane towards the peer.
     pub(crate) async fn outgoing(&self, link: &Arc<Shared>) -> Result<LaneTx, LinkError> {
         let slot = link.lanes.wait_slot_to_peer().await;
-        let taken = self
-            .open(link.peer, Purpose::LaneToAcceptor)
-            .await
-            .map_err(|fault| match fault {
+        let taken =
+            self.open(link.peer, Purpose::LaneToAcceptor).await.map_err(|fault| match fault {
                 DialFault::Busy => LinkError::Busy,
                 fault => LinkError::Broken(format!("no lane: {fault}")),
             })?;
@@ -119,31 +109,16 @@ impl LaneDialler {
     }
 
     async fn open(&self, peer: PeerId, purpose: Purpose) -> Result<Taken, DialFault> {
-        let preface = Preface {
-            purpose,
-            link: self.link,
-        };
+        let preface = Preface { purpose, link: self.link };
         let dialled = dial(self.tls.clone(), peer, self.remote, preface, Arc::default());
-        timeout(limits::DIAL_TIME, dialled)
-            .await
-            .unwrap_or(Err(DialFault::TimedOut))
+        timeout(limits::DIAL_TIME, dialled).await.unwrap_or(Err(DialFault::TimedOut))
     }
 }
 
 impl Clone for LaneDialler {
     fn clone(&self) -> Self {
-        let Self {
-            tls,
-            remote,
-            link,
-            tasks,
-        } = self;
-        Self {
-            tls: tls.clone(),
-            remote: *remote,
-            link: *link,
-            tasks: tasks.clone(),
-        }
+        let Self { tls, remote, link, tasks } = self;
+        Self { tls: tls.clone(), remote: *remote, link: *link, tasks: tasks.clone() }
     }
 }
 

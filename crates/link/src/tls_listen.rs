@@ -74,25 +74,17 @@ async fn control(
     id: LinkId,
 ) -> Result<(), String> {
     let io = |error: std::io::Error| error.to_string();
-    let carrier = Carrier::Tcp {
-        remote,
-        rtt: RoundTrip::new(),
-        dialler: None,
-    };
+    let carrier = Carrier::Tcp { remote, rtt: RoundTrip::new(), dialler: None };
     let new = match hub.room(false) {
         Some(room) => hub.prepare(stream.peer(), id, false, carrier, room),
         None => None,
     };
     let Some(new) = new else {
-        preface::answer(&mut stream, Answer::NoRoom)
-            .await
-            .map_err(io)?;
+        preface::answer(&mut stream, Answer::NoRoom).await.map_err(io)?;
         return Err("no room for another link".to_owned());
     };
     let asked = Instant::now();
-    preface::answer(&mut stream, Answer::Yes)
-        .await
-        .map_err(io)?;
+    preface::answer(&mut stream, Answer::Yes).await.map_err(io)?;
     if !preface::hear_go(&mut stream).await.map_err(io)? {
         return Err("no go".to_owned());
     }
@@ -113,9 +105,7 @@ async fn lane(
     let io = |error: std::io::Error| error.to_string();
     // A link is only ever found by the key that dialled it.
     let Some(link) = hub.find_accepted(stream.peer(), id) else {
-        preface::answer(&mut stream, Answer::NoSuchLink)
-            .await
-            .map_err(io)?;
+        preface::answer(&mut stream, Answer::NoSuchLink).await.map_err(io)?;
         return Err("a lane without a link".to_owned());
     };
     let slot = match purpose {
@@ -123,14 +113,10 @@ async fn lane(
         _ => link.lanes.slot_from_peer(),
     };
     let Some(slot) = slot else {
-        preface::answer(&mut stream, Answer::NoRoom)
-            .await
-            .map_err(io)?;
+        preface::answer(&mut stream, Answer::NoRoom).await.map_err(io)?;
         return Err("too many lanes".to_owned());
     };
-    preface::answer(&mut stream, Answer::Yes)
-        .await
-        .map_err(io)?;
+    preface::answer(&mut stream, Answer::Yes).await.map_err(io)?;
     attach(&link, stream, purpose, slot).map_err(io)
 }
 

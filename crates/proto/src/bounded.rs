@@ -26,10 +26,7 @@ pub(crate) mod ranges {
         let mut list = to.serialize_seq(Some(ranges.len()))?;
         let mut at = 0;
         for range in ranges {
-            assert!(
-                range.start >= at && !range.is_empty(),
-                "ranges are in order and not empty"
-            );
+            assert!(range.start >= at && !range.is_empty(), "ranges are in order and not empty");
             list.serialize_element(&(range.start - at, range.len()))?;
             at = range.end;
         }
@@ -44,12 +41,8 @@ pub(crate) mod ranges {
         let mut at: u32 = 0;
         let mut ranges = Vec::with_capacity(pairs.len());
         for (gap, length) in pairs {
-            let start = at
-                .checked_add(gap)
-                .ok_or_else(|| D::Error::custom("range too far"))?;
-            at = start
-                .checked_add(length)
-                .ok_or_else(|| D::Error::custom("range too long"))?;
+            let start = at.checked_add(gap).ok_or_else(|| D::Error::custom("range too far"))?;
+            at = start.checked_add(length).ok_or_else(|| D::Error::custom("range too long"))?;
             if length == 0 {
                 return Err(D::Error::custom("empty range"));
             }
@@ -112,21 +105,13 @@ pub(crate) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Socket
 /// A range of files that is not empty.
 pub(crate) fn files<'de, D: Deserializer<'de>>(from: D) -> Result<Range<u32>, D::Error> {
     let files = Range::<u32>::deserialize(from)?;
-    if files.is_empty() {
-        Err(D::Error::custom("empty range of files"))
-    } else {
-        Ok(files)
-    }
+    if files.is_empty() { Err(D::Error::custom("empty range of files")) } else { Ok(files) }
 }
 
 /// A message whose peers have no more addresses than they may.
 pub(crate) fn message<'de, D: Deserializer<'de>>(from: D) -> Result<Message<PeerAddr>, D::Error> {
     let message = Message::<BoundedAddr>::deserialize(from)?;
-    Ok(message.map_peers(|peer| PeerAddr {
-        id: peer.id,
-        direct: peer.direct,
-        relay: peer.relay,
-    }))
+    Ok(message.map_peers(|peer| PeerAddr { id: peer.id, direct: peer.direct, relay: peer.relay }))
 }
 
 /// A [`PeerAddr`] that comes from a peer; same fields, same bytes.

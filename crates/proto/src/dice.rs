@@ -63,10 +63,7 @@ mod tests {
         for _ in 0..60_000 {
             count[dice.below(6) as usize] += 1;
         }
-        assert!(
-            count.iter().all(|n| (9_500..10_500).contains(n)),
-            "{count:?}"
-        );
+        assert!(count.iter().all(|n| (9_500..10_500).contains(n)), "{count:?}");
         assert_eq!(dice.below(0), 0);
         assert_eq!(dice.below(1), 0);
     }

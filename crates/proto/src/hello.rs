@@ -80,21 +80,10 @@ pub fn judge(versions: RangeInclusive<u16>, features: u64, peer: &Hello) -> Resu
     let agent = || escape(&peer.agent, AGENT_BYTES);
     let version = peer.version;
     if version < *versions.start() {
-        return Err(Unfit::TooOld {
-            agent: agent(),
-            version,
-            needed: *versions.start(),
-        });
+        return Err(Unfit::TooOld { agent: agent(), version, needed: *versions.start() });
     }
     if version > *versions.end() {
-        return Err(Unfit::TooNew {
-            agent: agent(),
-            version,
-            known: *versions.end(),
-        });
+        return Err(Unfit::TooNew { agent: agent(), version, known: *versions.end() });
     }
-    Ok(Agreed {
-        version,
-        features: features & peer.features,
-    })
+    Ok(Agreed { version, features: features & peer.features })
 }

@@ -65,10 +65,9 @@ where
             Input::Command(command) => Input::Command(command.clone()),
             Input::LinkUp(peer) => Input::LinkUp(*peer),
             Input::LinkDown(peer) => Input::LinkDown(*peer),
-            Input::Received { from, message } => Input::Received {
-                from: *from,
-                message: message.clone(),
-            },
+            Input::Received { from, message } => {
+                Input::Received { from: *from, message: message.clone() }
+            }
             Input::TimerFired(timer) => Input::TimerFired(timer.clone()),
             Input::Done(outcome) => Input::Done(outcome.clone()),
         }

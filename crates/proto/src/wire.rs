@@ -128,10 +128,7 @@ impl Frame {
     /// If a list of ours breaks its limits: out of order, or longer than a peer would accept.
     pub fn encode(&self) -> Vec<u8> {
         let bytes = postcard::to_allocvec(self).expect("writing to memory does not fail");
-        assert!(
-            bytes.len() <= limits::FRAME_BYTES,
-            "a frame of ours is too long"
-        );
+        assert!(bytes.len() <= limits::FRAME_BYTES, "a frame of ours is too long");
         bytes
     }
 
@@ -147,14 +144,8 @@ impl Frame {
             postcard::take_from_bytes::<Frame>(bytes).map_err(|_| WireError::Malformed)?;
         match &frame {
             Frame::Hello(hello) if hello.version > VERSION => Ok(frame),
-            Frame::MetaChunk {
-                total,
-                offset,
-                bytes,
-                ..
-            } if offset
-                .checked_add(bytes.len() as u64)
-                .is_none_or(|end| end > *total) =>
+            Frame::MetaChunk { total, offset, bytes, .. }
+                if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > *total) =>
             {
                 Err(WireError::Malformed)
             }
@@ -208,10 +199,7 @@ impl BlockHeader {
         }
         let header = BlockHeader {
             content: ContentId(std::array::from_fn(|i| bytes[4 + i])),
-            range: PieceRange {
-                start: number(36),
-                end: number(40),
-            },
+            range: PieceRange { start: number(36), end: number(40) },
             offset: number(44),
             bytes: number(48),
             last: bytes[1] == 1,

@@ -5,6 +5,7 @@
 //! goes in and out, and judges; it never changes anything.
 
 pub mod checkers;
+mod hand;
 mod net;
 mod plan;
 mod scenario;
@@ -12,9 +13,10 @@ mod swarm;
 mod trace;
 mod world;
 
+pub use hand::{Character, Hand};
 pub use net::Net;
 pub use plan::{Fault, Plan, Role};
 pub use scenario::{Report, run, run_plan};
-pub use swarm::{Character, Hand, SwarmPhysics};
+pub use swarm::{Happening, SwarmPhysics};
 pub use trace::Trace;
 pub use world::{Context, Physics, Watcher, World};

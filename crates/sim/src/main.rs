@@ -43,15 +43,7 @@ enum What {
 }
 
 fn main() -> io::Result<ExitCode> {
-    let What::Swarm {
-        seeds,
-        receivers,
-        pieces,
-        fair,
-        rate,
-        delay,
-        json,
-    } = Cli::parse().what;
+    let What::Swarm { seeds, receivers, pieces, fair, rate, delay, json } = Cli::parse().what;
     let mut out = io::stdout().lock();
     let mut failed = Vec::new();
     for seed in seeds {
@@ -80,11 +72,7 @@ fn main() -> io::Result<ExitCode> {
         None => Ok(ExitCode::SUCCESS),
         Some(first) => {
             let again = format!("--seeds {first}..{}", first + 1);
-            writeln!(
-                io::stderr(),
-                "{} runs failed; the first again: {again}",
-                failed.len()
-            )?;
+            writeln!(io::stderr(), "{} runs failed; the first again: {again}", failed.len())?;
             Ok(ExitCode::FAILURE)
         }
     }
@@ -92,11 +80,7 @@ fn main() -> io::Result<ExitCode> {
 
 fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let last = report.finished.iter().copied().fold(0.0, f64::max);
-    let verdict = if report.faults.is_empty() {
-        "ok"
-    } else {
-        "FAILED"
-    };
+    let verdict = if report.faults.is_empty() { "ok" } else { "FAILED" };
     writeln!(
         out,
         "{verdict}, {} nodes, {} pieces, last done after {last:.2} s, waste {:.1} %, \
@@ -115,10 +99,7 @@ fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
-    let number = |text: &str| {
-        text.parse::<u64>()
-            .map_err(|_| format!("{text:?} is no number"))
-    };
+    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no number"));
     let (first, end) = text.split_once("..").ok_or("write it as FIRST..END")?;
     Ok(number(first)?..number(end)?)
 }

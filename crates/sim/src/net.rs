@@ -29,12 +29,7 @@ struct Line {
 impl Net {
     /// No links; new ones have this delay in one direction, and up to so much jitter.
     pub fn new(delay: Duration, jitter: Duration) -> Self {
-        Self {
-            links: BTreeMap::new(),
-            severed: BTreeSet::new(),
-            delay,
-            jitter,
-        }
+        Self { links: BTreeMap::new(), severed: BTreeSet::new(), delay, jitter }
     }
 
     /// Gives the link between two nodes its own delay.
@@ -59,10 +54,7 @@ impl Net {
 
     /// How long light takes between two nodes.
     pub fn delay(&self, a: u32, b: u32) -> Duration {
-        self.links
-            .get(&pair(a, b))
-            .and_then(|line| line.delay)
-            .unwrap_or(self.delay)
+        self.links.get(&pair(a, b)).and_then(|line| line.delay).unwrap_or(self.delay)
     }
 
     /// The nodes that have a link to this one.
@@ -102,9 +94,7 @@ impl Net {
 
     /// Takes a link down; whether it was up.
     pub(crate) fn drop_link(&mut self, a: u32, b: u32) -> bool {
-        self.links
-            .get_mut(&pair(a, b))
-            .is_some_and(|line| std::mem::take(&mut line.up))
+        self.links.get_mut(&pair(a, b)).is_some_and(|line| std::mem::take(&mut line.up))
     }
 
     pub(crate) fn sever(&mut self, a: u32, b: u32) {

@@ -7,7 +7,7 @@ use potluck_base::{ContentId, PieceRange, PieceSet, RelPath, Time};
 use potluck_content::{Entry, Kind, Manifest, PieceMap, hash};
 use potluck_proto::Dice;
 
-use crate::swarm::Character;
+use crate::hand::Character;
 
 /// Bytes per second of a link that people call slow at home.
 const RATE_MIN: u64 = 600_000;
@@ -87,47 +87,22 @@ impl Plan {
         let delay = Duration::from_micros(dice.below(80_000));
         let delay = (delay, Duration::from_micros(dice.below(20_000)));
         let faults = any_faults(&map, seeds, receivers, &mut dice);
-        Plan {
-            seed,
-            map,
-            nodes,
-            delay,
-            faults,
-            acquainted: dice.chance(1, 2),
-        }
+        Plan { seed, map, nodes, delay, faults, acquainted: dice.chance(1, 2) }
     }
 
     /// One seed and receivers with equal links, and nothing goes wrong.
     pub fn fair(seed: u64, receivers: u32, pieces: u32, rate: u64, delay: Duration) -> Plan {
-        let map = Arc::new(PieceMap::one_file(
-            u64::from(pieces) << 16,
-            ContentId([7; 32]),
-        ));
+        let map = Arc::new(PieceMap::one_file(u64::from(pieces) << 16, ContentId([7; 32])));
         let role = |is_seed| Role {
             character: Character::Honest,
             up_rate: rate,
             down_rate: rate * 4,
-            truth: if is_seed {
-                PieceSet::all(pieces)
-            } else {
-                PieceSet::none(pieces)
-            },
-            wanted: if is_seed {
-                PieceSet::none(pieces)
-            } else {
-                PieceSet::all(pieces)
-            },
+            truth: if is_seed { PieceSet::all(pieces) } else { PieceSet::none(pieces) },
+            wanted: if is_seed { PieceSet::none(pieces) } else { PieceSet::all(pieces) },
         };
         let nodes = (0..=receivers).map(|node| role(node == 0)).collect();
         let delay = (delay, delay / 10);
-        Plan {
-            seed,
-            map,
-            nodes,
-            delay,
-            faults: Vec::new(),
-            acquainted: true,
-        }
+        Plan { seed, map, nodes, delay, faults: Vec::new(), acquainted: true }
     }
 
     pub(crate) fn is_receiver(&self, node: u32) -> bool {
@@ -142,11 +117,7 @@ impl Plan {
     /// Time after quiet within which everybody must be done: the seed alone could serve all, one after
     /// the other, three times over; and some patience for stalls.
     pub(crate) fn deadline(&self) -> Time {
-        let slowest = self
-            .nodes
-            .iter()
-            .map(|role| role.up_rate.min(role.down_rate))
-            .min();
+        let slowest = self.nodes.iter().map(|role| role.up_rate.min(role.down_rate)).min();
         let bytes = self.map.total_bytes() * self.nodes.len() as u64;
         QUIET + Duration::from_secs(120 + 3 * bytes / slowest.unwrap_or(1))
     }
@@ -167,26 +138,11 @@ fn any_content(pieces: u32, dice: &mut Dice) -> PieceMap {
         };
         left -= size.div_ceil(1 << 16).clamp(1, left);
         let path = RelPath::parse(&format!("{:05}", entries.len())).expect("digits are a name");
-        let id = if size == 0 {
-            hash(b"")
-        } else {
-            ContentId([entries.len() as u8; 32])
-        };
-        entries.push(Entry {
-            path,
-            kind: Kind::File {
-                size,
-                id,
-                executable: false,
-            },
-        });
+        let id = if size == 0 { hash(b"") } else { ContentId([entries.len() as u8; 32]) };
+        entries.push(Entry { path, kind: Kind::File { size, id, executable: false } });
     }
     let last = RelPath::parse("99999").expect("digits are a name");
-    let kind = Kind::File {
-        size: 1 << 16,
-        id: ContentId([9; 32]),
-        executable: false,
-    };
+    let kind = Kind::File { size: 1 << 16, id: ContentId([9; 32]), executable: false };
     entries.push(Entry { path: last, kind });
     let manifest = Manifest::new(entries).expect("names differ and are in order");
     PieceMap::of_manifest(&manifest)
@@ -259,10 +215,7 @@ fn any_faults(map: &PieceMap, seeds: u32, receivers: u32, dice: &mut Dice) -> Ve
                 faults.push((at, Fault::Part(some, others)));
                 faults.push((later, Fault::Heal));
             }
-            3 => faults.push((
-                at,
-                Fault::Change(dice.below(u64::from(seeds)) as u32, range),
-            )),
+            3 => faults.push((at, Fault::Change(dice.below(u64::from(seeds)) as u32, range))),
             4 => faults.push((at, Fault::Appear(receiver, range))),
             5 => faults.push((at, Fault::WantAll(receiver))),
             6 => {
@@ -276,10 +229,7 @@ fn any_faults(map: &PieceMap, seeds: u32, receivers: u32, dice: &mut Dice) -> Ve
     if dice.chance(1, 2) {
         let node = dice.below(honest) as u32;
         let at = Time(dice.below(QUIET.0 / 4));
-        faults.push((
-            at,
-            Fault::Crash(node, Duration::from_millis(dice.below(3000))),
-        ));
+        faults.push((at, Fault::Crash(node, Duration::from_millis(dice.below(3000)))));
         let later = at + Duration::from_millis(200 + dice.below(5000));
         faults.push((later, Fault::Restart(node)));
     }

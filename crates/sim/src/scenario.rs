@@ -8,9 +8,10 @@ use potluck_proto::swarm::{Command, Setup, Swarm};
 use serde::Serialize;
 
 use crate::checkers::swarm::SwarmChecker;
+use crate::hand::{Character, Hand};
 use crate::net::Net;
 use crate::plan::{Fault, Plan, QUIET};
-use crate::swarm::{Character, Hand, Happening, SwarmPhysics};
+use crate::swarm::{Happening, SwarmPhysics};
 use crate::world::World;
 
 /// A world of swarms.
@@ -61,11 +62,7 @@ pub fn run_plan(plan: &Plan) -> Report {
         go_wrong(plan, &mut world, fault);
     }
     let deadline = plan.deadline();
-    let quiet = if plan.faults.is_empty() {
-        Time::ZERO
-    } else {
-        QUIET
-    };
+    let quiet = if plan.faults.is_empty() { Time::ZERO } else { QUIET };
     world.run_until(quiet);
     while world.now() < deadline && !all_complete(plan, &world) {
         // Whoever lost a peer dials it again.
@@ -79,23 +76,14 @@ pub fn run_plan(plan: &Plan) -> Report {
 
 fn build(plan: &Plan) -> SwarmWorld {
     let hands = plan.nodes.iter().map(|role| {
-        let mut hand = Hand::new(
-            role.character,
-            role.up_rate,
-            role.down_rate,
-            role.truth.clone(),
-        );
+        let mut hand = Hand::new(role.character, role.up_rate, role.down_rate, role.truth.clone());
         if role.wanted.is_empty() {
             hand.values = (0..plan.map.files()).collect();
         }
         hand
     });
     let hands = hands.collect();
-    let physics = SwarmPhysics {
-        map: plan.map.clone(),
-        hands,
-        events: BTreeSet::new(),
-    };
+    let physics = SwarmPhysics { map: plan.map.clone(), hands, events: BTreeSet::new() };
     let net = Net::new(plan.delay.0, plan.delay.1);
     let mut world = World::new(plan.seed ^ 1, net, physics, SwarmChecker::default());
     for node in plan.everybody() {
@@ -140,7 +128,7 @@ fn introduce(plan: &Plan, world: &mut SwarmWorld, acquainted: bool) {
             if flooder && !before && world.net.is_up(from, to) {
                 let now = world.now();
                 world.with_physics(|_, cx| {
-                    cx.later(now, Happening::Chatter { from: to, to: from });
+                    cx.later(now, Happening::chatter(to, from));
                 });
             }
         }
@@ -191,15 +179,10 @@ fn go_wrong(plan: &Plan, world: &mut SwarmWorld, fault: Fault) {
 }
 
 fn all_complete(plan: &Plan, world: &SwarmWorld) -> bool {
-    plan.everybody()
-        .filter(|node| plan.is_receiver(*node))
-        .all(|node| {
-            let complete = world.physics.hands[node as usize].complete.is_some();
-            complete
-                && world
-                    .machine(node)
-                    .is_some_and(|machine| machine.missing() == 0)
-        })
+    plan.everybody().filter(|node| plan.is_receiver(*node)).all(|node| {
+        let complete = world.physics.hands[node as usize].complete.is_some();
+        complete && world.machine(node).is_some_and(|machine| machine.missing() == 0)
+    })
 }
 
 /// Pieces that honest neighbours of a node have and offer.
@@ -207,10 +190,7 @@ fn held_by_honest(plan: &Plan, world: &SwarmWorld, node: u32) -> PieceSet {
     let mut held = PieceSet::none(plan.map.total());
     for peer in world.net.neighbours(node) {
         let honest = world.physics.hands[peer as usize].is_honest();
-        if let Some(machine) = world
-            .machine(peer)
-            .filter(|machine| honest && !machine.has_left())
-        {
+        if let Some(machine) = world.machine(peer).filter(|machine| honest && !machine.has_left()) {
             held.insert_all(machine.have());
         }
     }
@@ -220,15 +200,8 @@ fn held_by_honest(plan: &Plan, world: &SwarmWorld, node: u32) -> PieceSet {
 fn judge(plan: &Plan, mut world: SwarmWorld) -> Report {
     let (mut stored, mut wasted, mut finished) = (0, 0, Vec::new());
     let mut changed = PieceSet::none(plan.map.total());
-    world
-        .physics
-        .hands
-        .iter()
-        .for_each(|hand| changed.insert_all(&hand.unreadable));
-    let flooded = plan
-        .nodes
-        .iter()
-        .any(|role| role.character == Character::Flooder);
+    world.physics.hands.iter().for_each(|hand| changed.insert_all(&hand.unreadable));
+    let flooded = plan.nodes.iter().any(|role| role.character == Character::Flooder);
     for node in plan.everybody().filter(|node| plan.is_receiver(*node)) {
         let hand = &world.physics.hands[node as usize];
         stored += hand.received;
@@ -238,10 +211,7 @@ fn judge(plan: &Plan, mut world: SwarmWorld) -> Report {
         invented.remove_all(&changed);
         // A flooder may say of anything that it is gone, and may be believed while nobody else is there.
         if !invented.is_empty() && !flooded {
-            world
-                .watcher
-                .faults
-                .push(format!("node {node} gave up what is not lost"));
+            world.watcher.faults.push(format!("node {node} gave up what is not lost"));
         }
         let held = held_by_honest(plan, &world, node);
         let now = world.now();
@@ -256,16 +226,8 @@ fn judge(plan: &Plan, mut world: SwarmWorld) -> Report {
         pieces: plan.map.total(),
         bytes: plan.map.total_bytes(),
         steps: world.steps(),
-        receivers: plan
-            .everybody()
-            .filter(|node| plan.is_receiver(*node))
-            .count(),
-        events: world
-            .physics
-            .events
-            .iter()
-            .map(|event| (*event).to_owned())
-            .collect(),
+        receivers: plan.everybody().filter(|node| plan.is_receiver(*node)).count(),
+        events: world.physics.events.iter().map(|event| (*event).to_owned()).collect(),
         finished,
         waste: wasted as f64 / (stored as f64).max(1.0),
         seed_sent: world.physics.hands[0].sent as f64 / plan.map.total_bytes().max(1) as f64,

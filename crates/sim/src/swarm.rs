@@ -4,17 +4,18 @@
 //! sender's up-link, travels, then occupies the receiver's down-link; there the receiver's driver
 //! compares it with what it expects and with the truth.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use potluck_base::{PieceRange, PieceSet, Time};
+use potluck_base::{PieceRange, PieceSet};
 use potluck_content::PieceMap;
 use potluck_proto::swarm::{
     Command, Effect, Event, GoneWhy, Message, NotPushedWhy, Outcome, Swarm, ValuesError,
 };
 
+use crate::hand::{Character, Hand, Job};
 use crate::world::{Context, Physics};
 
 /// Time after which the driver gives up on values that do not come.
@@ -22,132 +23,14 @@ const VALUES_TIME: Duration = Duration::from_secs(10);
 /// Time from an introduction to a link.
 const DIAL_TIME: Duration = Duration::from_millis(80);
 
-/// How a node behaves beside its machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Character {
-    /// Does what it says.
-    Honest,
-    /// Some of the pieces that it pushes are bad. Its claims may be false too.
-    Corrupt,
-    /// Takes requests and never pushes; does not answer about values.
-    Silent,
-    /// Pushes pieces that nobody asked for besides those that were.
-    Pushy,
-    /// Sends values that do not hash to the id.
-    LyingValues,
-    /// A puppet: no machine, it says what comes to mind, often and too much.
-    Flooder,
-}
-
-/// What a node has beside its machine.
-pub struct Hand {
-    /// How it behaves.
-    pub character: Character,
-    /// Bytes per second that it can send.
-    pub up_rate: u64,
-    /// Bytes per second that it can receive.
-    pub down_rate: u64,
-    /// Pieces that are truly on its disk.
-    pub truth: PieceSet,
-    /// Pieces of those that can no longer be read.
-    pub unreadable: PieceSet,
-    /// Files whose piece values it knows.
-    pub values: BTreeSet<u32>,
-    /// Bytes of pieces that came and were stored.
-    pub received: u64,
-    /// Bytes of pieces that came and were there already, or were not expected.
-    pub wasted: u64,
-    /// Bytes that it sent.
-    pub sent: u64,
-    /// When it was told that all is here.
-    pub complete: Option<Time>,
-    /// Pieces that its own side was told nobody can serve.
-    pub told_lost: PieceSet,
-    /// When each piece was stored: a crash may lose the last.
-    stored: Vec<(Time, PieceRange)>,
-    expected: BTreeMap<u32, PieceSet>,
-    queue: VecDeque<Job>,
-    busy: bool,
-    down_free: Time,
-    /// Until then the up-link carries nothing.
-    frozen_until: Time,
-    /// Counts crashes: work begun before does not end after.
-    life: u32,
-}
-
-struct Job {
-    to: u32,
-    epoch: u32,
-    range: PieceRange,
-}
-
-impl Hand {
-    /// A node with nothing to do.
-    pub fn new(character: Character, up_rate: u64, down_rate: u64, truth: PieceSet) -> Self {
-        let total = truth.capacity();
-        Self {
-            character,
-            up_rate,
-            down_rate,
-            truth,
-            unreadable: PieceSet::none(total),
-            values: BTreeSet::new(),
-            received: 0,
-            wasted: 0,
-            sent: 0,
-            complete: None,
-            told_lost: PieceSet::none(total),
-            stored: Vec::new(),
-            expected: BTreeMap::new(),
-            queue: VecDeque::new(),
-            busy: false,
-            down_free: Time::ZERO,
-            frozen_until: Time::ZERO,
-            life: 0,
-        }
-    }
-
-    /// Whether it does what it says.
-    pub fn is_honest(&self) -> bool {
-        self.character == Character::Honest
-    }
-
-    /// The up-link carries nothing until then; what is under way gets through.
-    pub fn freeze(&mut self, until: Time) {
-        self.frozen_until = self.frozen_until.max(until);
-    }
-
-    /// The node crashes. Pieces stored after `kept_until` were not synced and are lost.
-    pub fn crash(&mut self, kept_until: Time) {
-        self.life += 1;
-        self.busy = false;
-        self.queue.clear();
-        self.expected.clear();
-        for (_, range) in self.stored.drain(..).filter(|(at, _)| *at > kept_until) {
-            self.truth.remove_range(range);
-        }
-    }
-}
-
 /// What happens later.
-pub enum Happening {
+pub struct Happening(Later);
+
+enum Later {
     /// A node's up-link has sent a job.
-    Sent {
-        node: u32,
-        life: u32,
-        to: u32,
-        epoch: u32,
-        range: PieceRange,
-    },
+    Sent { node: u32, life: u32, to: u32, epoch: u32, range: PieceRange },
     /// Pieces have arrived.
-    Landed {
-        from: u32,
-        to: u32,
-        epoch: u32,
-        life: u32,
-        range: PieceRange,
-        good: bool,
-    },
+    Landed { from: u32, to: u32, epoch: u32, life: u32, range: PieceRange, good: bool },
     /// A request for values has ended.
     ValuesCame {
         node: u32,
@@ -181,9 +64,7 @@ impl Physics<Swarm<u32>> for SwarmPhysics {
             Effect::Expect { from, ranges } => {
                 let total = self.map.total();
                 let expected = &mut self.hand(node).expected;
-                let set = expected
-                    .entry(from)
-                    .or_insert_with(|| PieceSet::none(total));
+                let set = expected.entry(from).or_insert_with(|| PieceSet::none(total));
                 ranges.iter().for_each(|range| _ = set.insert_range(*range));
             }
             Effect::Forget { from, ranges } => {
@@ -191,9 +72,7 @@ impl Physics<Swarm<u32>> for SwarmPhysics {
                 if let Some(set) = self.hand(node).expected.get_mut(&from) {
                     // One piece may have begun to arrive; it may be finished.
                     let ranges = ranges.iter().flat_map(PieceRange::iter);
-                    ranges
-                        .skip(usize::from(begun))
-                        .for_each(|piece| _ = set.remove(piece));
+                    ranges.skip(usize::from(begun)).for_each(|piece| _ = set.remove(piece));
                 }
             }
             Effect::Push { to, range } => self.push(node, to, range, cx),
@@ -203,42 +82,23 @@ impl Physics<Swarm<u32>> for SwarmPhysics {
     }
 
     fn happen(&mut self, what: Happening, cx: Cx<'_, '_>) {
-        match what {
-            Happening::Sent {
-                node,
-                life,
-                to,
-                epoch,
-                range,
-            } => {
+        match what.0 {
+            Later::Sent { node, life, to, epoch, range } => {
                 if self.hand(node).life == life {
                     self.sent(node, to, epoch, range, cx);
                 }
             }
-            Happening::Landed {
-                from,
-                to,
-                epoch,
-                life,
-                range,
-                good,
-            } => {
+            Later::Landed { from, to, epoch, life, range, good } => {
                 if self.hand(to).life == life && cx.net.is_same(from, to, epoch) {
                     self.landed(from, to, range, good, cx);
                 }
             }
-            Happening::ValuesCame {
-                node,
-                life,
-                from,
-                files,
-                result,
-            } => {
+            Later::ValuesCame { node, life, from, files, result } => {
                 if self.hand(node).life == life {
                     self.values_came(node, from, files, result, cx);
                 }
             }
-            Happening::Chatter { from, to } => self.chatter(from, to, cx),
+            Later::Chatter { from, to } => self.chatter(from, to, cx),
         }
     }
 
@@ -261,13 +121,18 @@ impl Physics<Swarm<u32>> for SwarmPhysics {
         match event {
             Event::Complete => hand.complete = Some(cx.now),
             Event::Lost { ranges, .. } => {
-                ranges
-                    .iter()
-                    .for_each(|range| _ = hand.told_lost.insert_range(*range));
+                ranges.iter().for_each(|range| _ = hand.told_lost.insert_range(*range));
                 cx.command(cx.now, node, Command::Skip(ranges.clone()));
             }
             _ => {}
         }
+    }
+}
+
+impl Happening {
+    /// A flooder begins to talk to a node.
+    pub fn chatter(from: u32, to: u32) -> Self {
+        Self(Later::Chatter { from, to })
     }
 }
 
@@ -277,11 +142,7 @@ impl SwarmPhysics {
     }
 
     fn push(&mut self, node: u32, to: u32, range: PieceRange, cx: Cx<'_, '_>) {
-        let job = Job {
-            to,
-            epoch: cx.net.epoch(node, to),
-            range,
-        };
+        let job = Job { to, epoch: cx.net.epoch(node, to), range };
         let hand = self.hand(node);
         if hand.character == Character::Silent {
             return;
@@ -300,10 +161,7 @@ impl SwarmPhysics {
             let Some(mut job) = hand.queue.pop_front() else {
                 return;
             };
-            let bad = job
-                .range
-                .iter()
-                .find(|piece| hand.unreadable.contains(*piece));
+            let bad = job.range.iter().find(|piece| hand.unreadable.contains(*piece));
             if let Some(first) = bad {
                 let end = hand.unreadable.first_absent(first).min(job.range.end);
                 job.range = PieceRange::new(first, end);
@@ -313,16 +171,7 @@ impl SwarmPhysics {
             hand.busy = true;
             let time = span(bytes(job.range), hand.up_rate);
             let (life, Job { to, epoch, range }) = (hand.life, job);
-            cx.later(
-                cx.now + time,
-                Happening::Sent {
-                    node,
-                    life,
-                    to,
-                    epoch,
-                    range,
-                },
-            );
+            cx.later(cx.now + time, Happening(Later::Sent { node, life, to, epoch, range }));
         }
     }
 
@@ -355,17 +204,7 @@ impl SwarmPhysics {
         let hand = self.hand(to);
         hand.down_free = hand.down_free.max(first_byte) + span(bytes, hand.down_rate);
         let (at, life) = (hand.down_free, hand.life);
-        cx.later(
-            at,
-            Happening::Landed {
-                from,
-                to,
-                epoch,
-                life,
-                range,
-                good,
-            },
-        );
+        cx.later(at, Happening(Later::Landed { from, to, epoch, life, range, good }));
     }
 
     /// The receiver's driver looks at what has come, piece by piece.
@@ -374,10 +213,7 @@ impl SwarmPhysics {
             let bytes = u64::from(self.map.piece_len(piece));
             let hand = self.hand(to);
             let one = PieceRange::one(piece);
-            let expected = hand
-                .expected
-                .get_mut(&from)
-                .is_some_and(|set| set.remove(piece));
+            let expected = hand.expected.get_mut(&from).is_some_and(|set| set.remove(piece));
             if !expected {
                 hand.wasted += bytes;
                 cx.outcome(cx.now, to, Outcome::Unasked { from, range: one });
@@ -411,10 +247,7 @@ impl SwarmPhysics {
     fn fetch_values(&mut self, node: u32, from: u32, files: Range<u32>, cx: Cx<'_, '_>) {
         let way = cx.net.delay(node, from);
         let sender = &self.hands[from as usize];
-        let pieces: u32 = files
-            .clone()
-            .map(|file| self.map.file(file).pieces.len())
-            .sum();
+        let pieces: u32 = files.clone().map(|file| self.map.file(file).pieces.len()).sum();
         let bytes = u64::from(pieces) * 32;
         let (wait, result) = match sender.character {
             Character::Silent | Character::Flooder => (VALUES_TIME, Err(ValuesError::Unavailable)),
@@ -423,16 +256,7 @@ impl SwarmPhysics {
             _ => (way * 2 + span(bytes, sender.up_rate), Ok(())),
         };
         let life = self.hand(node).life;
-        cx.later(
-            cx.now + wait,
-            Happening::ValuesCame {
-                node,
-                life,
-                from,
-                files,
-                result,
-            },
-        );
+        cx.later(cx.now + wait, Happening(Later::ValuesCame { node, life, from, files, result }));
     }
 
     fn values_came(
@@ -446,52 +270,29 @@ impl SwarmPhysics {
         if result.is_ok() {
             self.hand(node).values.extend(files.clone());
         }
-        cx.outcome(
-            cx.now,
-            node,
-            Outcome::Values {
-                from,
-                files,
-                result,
-            },
-        );
+        cx.outcome(cx.now, node, Outcome::Values { from, files, result });
     }
 
     /// A flooder says something, often enough to be a burden, and goes on.
     fn chatter(&mut self, from: u32, to: u32, cx: Cx<'_, '_>) {
         let total = self.map.total();
         let start = cx.dice.below(u64::from(total) * 2) as u32;
-        let some = vec![PieceRange::new(
-            start,
-            start.saturating_add(1 + cx.dice.below(50) as u32),
-        )];
+        let some = vec![PieceRange::new(start, start.saturating_add(1 + cx.dice.below(50) as u32))];
         let message = match cx.dice.below(10) {
-            0 => Message::Join {
-                have: some,
-                wants: cx.dice.chance(1, 2),
-            },
+            0 => Message::Join { have: some, wants: cx.dice.chance(1, 2) },
             1 => Message::Have(some),
-            2 => Message::Grant {
-                bytes: cx.dice.next_u64() as u32,
-            },
+            2 => Message::Grant { bytes: cx.dice.next_u64() as u32 },
             3 => Message::Request(vec![PieceRange::new(0, u32::MAX)]),
             4 | 5 => Message::Request(some),
             6 => Message::Cancel(some),
-            7 => Message::Gone {
-                ranges: some,
-                why: GoneWhy::Missing,
-            },
-            8 => Message::Peers(vec![
-                cx.dice.below(self.hands.len() as u64) as u32,
-                from,
-                to,
-            ]),
+            7 => Message::Gone { ranges: some, why: GoneWhy::Missing },
+            8 => Message::Peers(vec![cx.dice.below(self.hands.len() as u64) as u32, from, to]),
             _ => Message::Bye,
         };
         cx.whisper(from, to, message);
         if cx.net.is_up(from, to) {
             let pause = Duration::from_micros(cx.dice.below(30_000));
-            cx.later(cx.now + pause, Happening::Chatter { from, to });
+            cx.later(cx.now + pause, Happening(Later::Chatter { from, to }));
         }
     }
 }

@@ -110,30 +110,11 @@ struct Node<M: Machine> {
 }
 
 enum Due<M: Machine, H> {
-    Input {
-        node: u32,
-        life: u32,
-        input: Input<M>,
-    },
-    Deliver {
-        from: u32,
-        to: u32,
-        epoch: u32,
-        message: M::Message,
-    },
-    Timer {
-        node: u32,
-        life: u32,
-        timer: M::Timer,
-    },
-    Connect {
-        from: u32,
-        to: u32,
-    },
-    Notice {
-        node: u32,
-        peer: u32,
-    },
+    Input { node: u32, life: u32, input: Input<M> },
+    Deliver { from: u32, to: u32, epoch: u32, message: M::Message },
+    Timer { node: u32, life: u32, timer: M::Timer },
+    Connect { from: u32, to: u32 },
+    Notice { node: u32, peer: u32 },
     Happen(H),
 }
 
@@ -160,21 +141,13 @@ impl<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> World<M, X, W> {
 
     /// Adds a node; they are numbered from 0.
     pub fn add(&mut self, machine: M) -> u32 {
-        self.nodes.push(Node {
-            machine: Some(machine),
-            life: 0,
-            timers: BTreeMap::new(),
-        });
+        self.nodes.push(Node { machine: Some(machine), life: 0, timers: BTreeMap::new() });
         self.nodes.len() as u32 - 1
     }
 
     /// Adds a node that no machine plays: what is sent to it is lost, what it says is `whisper`ed.
     pub fn add_puppet(&mut self) -> u32 {
-        self.nodes.push(Node {
-            machine: None,
-            life: 0,
-            timers: BTreeMap::new(),
-        });
+        self.nodes.push(Node { machine: None, life: 0, timers: BTreeMap::new() });
         self.nodes.len() as u32 - 1
     }
 
@@ -195,9 +168,7 @@ impl<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> World<M, X, W> {
 
     /// The machine of a node, unless it has crashed or is a puppet.
     pub fn machine(&self, node: u32) -> Option<&M> {
-        self.nodes
-            .get(node as usize)
-            .and_then(|node| node.machine.as_ref())
+        self.nodes.get(node as usize).and_then(|node| node.machine.as_ref())
     }
 
     /// Lets the watcher look at a machine that runs.
@@ -304,28 +275,14 @@ impl<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> World<M, X, W> {
             connects: Vec::new(),
         };
         act(&mut self.physics, &mut cx);
-        let Context {
-            inputs,
-            whispers,
-            happenings,
-            connects,
-            ..
-        } = cx;
+        let Context { inputs, whispers, happenings, connects, .. } = cx;
         for (at, node, input) in inputs {
             let life = self.nodes[node as usize].life;
             self.schedule(at, Due::Input { node, life, input });
         }
         for (at, from, to, message) in whispers {
             let epoch = self.net.epoch(from, to);
-            self.schedule(
-                at,
-                Due::Deliver {
-                    from,
-                    to,
-                    epoch,
-                    message,
-                },
-            );
+            self.schedule(at, Due::Deliver { from, to, epoch, message });
         }
         for (at, what) in happenings {
             self.schedule(at, Due::Happen(what));
@@ -342,12 +299,7 @@ impl<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> World<M, X, W> {
                     self.handle(node, input);
                 }
             }
-            Due::Deliver {
-                from,
-                to,
-                epoch,
-                message,
-            } => {
+            Due::Deliver { from, to, epoch, message } => {
                 if self.net.is_same(from, to, epoch) {
                     self.handle(to, Input::Received { from, message });
                 }
@@ -387,8 +339,7 @@ impl<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> World<M, X, W> {
         let mut out = Outbox::new();
         machine.handle(self.now, input, &mut out);
         for output in out.as_slice() {
-            self.watcher
-                .output(self.now, node, output, &machine, &self.physics);
+            self.watcher.output(self.now, node, output, &machine, &self.physics);
         }
         self.nodes[node as usize].machine = Some(machine);
         for output in out.drain() {
@@ -402,15 +353,7 @@ impl<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> World<M, X, W> {
                 if self.net.is_up(node, to) {
                     let at = self.net.arrival(self.now, node, to, &mut self.dice);
                     let epoch = self.net.epoch(node, to);
-                    self.schedule(
-                        at,
-                        Due::Deliver {
-                            from: node,
-                            to,
-                            epoch,
-                            message,
-                        },
-                    );
+                    self.schedule(at, Due::Deliver { from: node, to, epoch, message });
                 }
             }
             Output::SetTimer { at, timer } => {

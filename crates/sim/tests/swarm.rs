@@ -9,13 +9,7 @@ use potluck_sim::{Plan, Report, run, run_plan};
 const RATE: u64 = 2_500_000;
 
 fn fair(seed: u64, receivers: u32, pieces: u32) -> Report {
-    let report = run_plan(&Plan::fair(
-        seed,
-        receivers,
-        pieces,
-        RATE,
-        Duration::from_millis(10),
-    ));
+    let report = run_plan(&Plan::fair(seed, receivers, pieces, RATE, Duration::from_millis(10)));
     assert_eq!(report.faults, [""; 0], "seed {seed}");
     assert_eq!(report.finished.len(), receivers as usize);
     report
@@ -58,29 +52,14 @@ fn swarms_full_of_trouble_do_nothing_wrong_and_come_to_an_end() {
 fn trouble_means_liars_crashes_and_losses_of_every_kind() {
     // A scenario that no longer makes trouble would make the test above worthless.
     let reports: Vec<Report> = (0..60).map(|seed| run(seed, None, None)).collect();
-    let events: BTreeSet<&str> = reports
-        .iter()
-        .flat_map(|report| report.events.iter().map(String::as_str))
-        .collect();
-    for expected in [
-        "Complete",
-        "Liar",
-        "Lost",
-        "PeerFinished",
-        "Revived",
-        "Stalled",
-    ] {
-        assert!(
-            events.contains(expected),
-            "{expected} is not among {events:?}"
-        );
+    let events: BTreeSet<&str> =
+        reports.iter().flat_map(|report| report.events.iter().map(String::as_str)).collect();
+    for expected in ["Complete", "Liar", "Lost", "PeerFinished", "Revived", "Stalled"] {
+        assert!(events.contains(expected), "{expected} is not among {events:?}");
     }
     let finished: usize = reports.iter().map(|report| report.finished.len()).sum();
     let receivers: usize = reports.iter().map(|report| report.receivers).sum();
-    assert!(
-        finished * 10 > receivers * 9,
-        "{finished} of {receivers} got all they wanted"
-    );
+    assert!(finished * 10 > receivers * 9, "{finished} of {receivers} got all they wanted");
 }
 
 #[test]
@@ -96,20 +75,9 @@ fn many_receivers_finish_about_when_one_would() {
         let report = fair(seed, receivers, 512);
         let (last, bound) = (last(&report), bound(&report));
         // One after the other it would be `receivers` times the bound.
-        assert!(
-            last < 1.4 * bound,
-            "{receivers} receivers: {last} s, bound {bound} s"
-        );
-        assert!(
-            report.waste < 0.12,
-            "{receivers} receivers: {}",
-            report.waste
-        );
-        assert!(
-            report.seed_sent < 1.4,
-            "{receivers} receivers: {}",
-            report.seed_sent
-        );
+        assert!(last < 1.4 * bound, "{receivers} receivers: {last} s, bound {bound} s");
+        assert!(report.waste < 0.12, "{receivers} receivers: {}", report.waste);
+        assert!(report.seed_sent < 1.4, "{receivers} receivers: {}", report.seed_sent);
     }
 }
 
@@ -120,9 +88,5 @@ fn a_far_and_fast_line_is_filled() {
     let report = run_plan(&Plan::fair(1, 1, 8192, rate, far));
     assert_eq!(report.faults, [""; 0]);
     let bound = report.bytes as f64 / rate as f64;
-    assert!(
-        last(&report) < bound + 3.0,
-        "{} s, bound {bound} s",
-        last(&report)
-    );
+    assert!(last(&report) < bound + 3.0, "{} s, bound {bound} s", last(&report));
 }

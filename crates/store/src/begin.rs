@@ -44,12 +44,8 @@ pub(crate) fn begin(store: &Arc<Inner>, plan: &DownloadPlan) -> Result<Download,
     check(plan)?;
     let outset = Outset::of(store, plan)?;
     let path = outset.folder_path.join(outset.asked.as_str());
-    let part_path = outset
-        .folder_path
-        .join(names::part(&outset.asked, &plan.content));
-    let occupied = store
-        .occupy(part_path)
-        .map_err(|_| StoreError::Busy { path })?;
+    let part_path = outset.folder_path.join(names::part(&outset.asked, &plan.content));
+    let occupied = store.occupy(part_path).map_err(|_| StoreError::Busy { path })?;
     let mut start = target::choose(&outset)?;
     let mut part = outset.part_place(&start.name).find()?;
     let found = outset.found(&start, part.as_ref())?;
@@ -65,13 +61,7 @@ pub(crate) fn begin(store: &Arc<Inner>, plan: &DownloadPlan) -> Result<Download,
     let record = outset.record(&mut start, &found)?;
     let progress = outset.progress(found, &twins)?;
     let wanted = outset.wanted(&twins);
-    let Outset {
-        map,
-        folder,
-        folder_path,
-        asked,
-        ..
-    } = outset;
+    let Outset { map, folder, folder_path, asked, .. } = outset;
     let (manifest, executable) = match &plan.kind {
         PlanKind::File { executable, .. } => (None, *executable),
         PlanKind::Folder(manifest) => (Some(manifest.clone()), false),
@@ -126,14 +116,7 @@ impl<'a> Outset<'a> {
         let fail = |e| StoreError::io("open", &plan.folder, e);
         let folder_path = plan.folder.canonicalize().map_err(fail)?;
         let folder = Below::open(&folder_path).map_err(fail)?;
-        Ok(Self {
-            store,
-            plan,
-            map: plan.map(),
-            asked,
-            folder,
-            folder_path,
-        })
+        Ok(Self { store, plan, map: plan.map(), asked, folder, folder_path })
     }
 }
 
@@ -158,19 +141,12 @@ impl Outset<'_> {
     }
 
     pub(crate) fn rel(&self, file: u32) -> Option<&str> {
-        Some(
-            self.manifest()?.entries()[self.map.file(file).entry]
-                .path
-                .as_str(),
-        )
+        Some(self.manifest()?.entries()[self.map.file(file).entry].path.as_str())
     }
 
     fn selected(&self, file: u32) -> bool {
         let entry = self.map.file(file).entry as u32;
-        self.plan
-            .selected
-            .as_ref()
-            .is_none_or(|selected| selected.contains(&entry))
+        self.plan.selected.as_ref().is_none_or(|selected| selected.contains(&entry))
     }
 
     fn all_placed(&self, start: &Start) -> bool {
@@ -182,10 +158,7 @@ impl Outset<'_> {
     /// The pieces that are here: at the target, and in what an earlier attempt has left.
     fn found(&self, start: &Start, part: Option<&Part>) -> Result<Found, StoreError> {
         let mut found = Found::nothing(&self.map);
-        for (file, _) in (0..)
-            .zip(&start.placed)
-            .filter(|(_, placed)| placed.is_some())
-        {
+        for (file, _) in (0..).zip(&start.placed).filter(|(_, placed)| placed.is_some()) {
             found.stored.insert_range(self.map.file(file).pieces);
         }
         let Some(part) = part else { return Ok(found) };
@@ -248,11 +221,7 @@ impl Outset<'_> {
         let root = self.folder.root();
         let free = self.store.disk.free(&**root);
         let free = free.map_err(|e| StoreError::io("look at", &self.folder_path, e))?;
-        if needed > free {
-            Err(StoreError::NoSpace { needed, free })
-        } else {
-            Ok(())
-        }
+        if needed > free { Err(StoreError::NoSpace { needed, free }) } else { Ok(()) }
     }
 
     /// Refuses a folder with two names that the target's file system takes for one.
@@ -264,10 +233,7 @@ impl Outset<'_> {
             return Ok(());
         };
         let fail = |e| StoreError::io("write", &self.folder_path, e);
-        if self
-            .takes_for_one(first.file_name(), second.file_name())
-            .map_err(fail)?
-        {
+        if self.takes_for_one(first.file_name(), second.file_name()).map_err(fail)? {
             return Err(StoreError::Collision { first, second });
         }
         Ok(())
@@ -275,11 +241,7 @@ impl Outset<'_> {
 
     fn takes_for_one(&self, one: &str, other: &str) -> std::io::Result<bool> {
         let (disk, root) = (&self.store.disk, self.folder.root());
-        let name = format!(
-            ".potluck-{}-{}.probe",
-            self.plan.content.short(),
-            std::process::id()
-        );
+        let name = format!(".potluck-{}-{}.probe", self.plan.content.short(), std::process::id());
         let probe = Below::of(self.folder.folder_made(disk, &name)?);
         let seen = probe
             .file_made(disk, one, rustix::fs::OFlags::empty(), 0o600)

@@ -20,14 +20,10 @@ const FOLDERS_OPEN: u64 = 16;
 /// What a new folder may be used for, before the umask.
 const FOLDER_MODE: u16 = 0o755;
 
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const FOLDER: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// `NONBLOCK`: a pipe put in a file's place must not hang us.
-const FILE: OFlags = OFlags::NOFOLLOW
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 /// A folder that is held open; paths are those of a checked `RelPath`.
 pub(crate) struct Below {
@@ -44,10 +40,7 @@ impl Below {
 
     /// Holds a folder that is open already.
     pub(crate) fn of(root: Arc<Dir>) -> Self {
-        Self {
-            root,
-            folders: Mutex::new(Lru::new(FOLDERS_OPEN)),
-        }
+        Self { root, folders: Mutex::new(Lru::new(FOLDERS_OPEN)) }
     }
 
     pub(crate) fn root(&self) -> &Arc<Dir> {
@@ -56,10 +49,7 @@ impl Below {
 
     /// Forgets which folders were found where.
     pub(crate) fn forget(&self) {
-        self.folders
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The folder at a path; the root itself for an empty one.
@@ -76,12 +66,7 @@ impl Below {
     pub(crate) fn file(&self, rel: &str, access: OFlags) -> io::Result<File> {
         let (parent, name) = split(rel);
         let parent = self.folder(parent)?;
-        Ok(File::from(rustix::fs::openat(
-            &*parent,
-            name,
-            FILE | access,
-            Mode::empty(),
-        )?))
+        Ok(File::from(rustix::fs::openat(&*parent, name, FILE | access, Mode::empty())?))
     }
 
     /// Opens a file for writing, made with `mode` if it is not there; `more` is `EXCL` or nothing.
@@ -96,23 +81,14 @@ impl Below {
         let parent = self.folder_made(disk, parent)?;
         disk.step()?;
         let flags = FILE | OFlags::RDWR | OFlags::CREATE | more;
-        Ok(File::from(rustix::fs::openat(
-            &*parent,
-            name,
-            flags,
-            Mode::from_raw_mode(mode as _),
-        )?))
+        Ok(File::from(rustix::fs::openat(&*parent, name, flags, Mode::from_raw_mode(mode as _))?))
     }
 
     /// What stands at a path, itself.
     pub(crate) fn stat(&self, rel: &str) -> io::Result<Stat> {
         let (parent, name) = split(rel);
         let parent = self.folder(parent)?;
-        Ok(rustix::fs::statat(
-            &*parent,
-            name,
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+        Ok(rustix::fs::statat(&*parent, name, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// What stands at a path, if anything does.
@@ -128,11 +104,7 @@ impl Below {
         if rel.is_empty() {
             return Ok(self.root.clone());
         }
-        let known = self
-            .folders
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(rel);
+        let known = self.folders.lock().unwrap_or_else(PoisonError::into_inner).get(rel);
         if let Some(folder) = known {
             return Ok(folder);
         }
@@ -183,16 +155,9 @@ mod tests {
         let (below, disk) = (Below::open(&inside).unwrap(), Disk::default());
         for rel in ["folder/secret", "file"] {
             assert!(below.file(rel, OFlags::RDONLY).is_err(), "{rel}");
-            assert!(
-                below.file_made(&disk, rel, OFlags::empty(), 0o644).is_err(),
-                "{rel}"
-            );
+            assert!(below.file_made(&disk, rel, OFlags::empty(), 0o644).is_err(), "{rel}");
         }
-        assert!(
-            below
-                .file_made(&disk, "folder/new", OFlags::empty(), 0o644)
-                .is_err()
-        );
+        assert!(below.file_made(&disk, "folder/new", OFlags::empty(), 0o644).is_err());
         assert!(below.folder_made(&disk, "folder/sub").is_err());
         assert!(Below::open(&folder.path().join("root")).is_err());
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
@@ -203,14 +168,8 @@ mod tests {
     fn folders_are_made_on_the_way() {
         let folder = tempfile::tempdir().unwrap();
         let (below, disk) = (Below::open(folder.path()).unwrap(), Disk::default());
-        below
-            .file_made(&disk, "a/b/c", OFlags::EXCL, 0o644)
-            .unwrap();
-        assert!(
-            below
-                .file_made(&disk, "a/b/c", OFlags::EXCL, 0o644)
-                .is_err()
-        );
+        below.file_made(&disk, "a/b/c", OFlags::EXCL, 0o644).unwrap();
+        assert!(below.file_made(&disk, "a/b/c", OFlags::EXCL, 0o644).is_err());
         assert!(folder.path().join("a/b/c").is_file());
         assert!(below.find("a/x/y").unwrap().is_none());
     }

@@ -75,23 +75,14 @@ impl Download {
     /// Writes marks and values to the database, without waiting for the disk.
     pub(crate) fn save(&self) -> Result<(), StoreError> {
         let mut turn = self.turn();
-        if turn.finished.is_some() || turn.moved {
-            Ok(())
-        } else {
-            self.save_in(&mut turn)
-        }
+        if turn.finished.is_some() || turn.moved { Ok(()) } else { self.save_in(&mut turn) }
     }
 
     pub(crate) fn save_in(&self, turn: &mut Turn) -> Result<(), StoreError> {
         let (values, durable, mut doubtful, unsaved) = {
             let progress = self.progress();
             let values = progress.fresh_values.clone();
-            (
-                values,
-                progress.durable.clone(),
-                progress.stored.clone(),
-                progress.unsaved,
-            )
+            (values, progress.durable.clone(), progress.stored.clone(), progress.unsaved)
         };
         doubtful.remove_all(&durable);
         let record = &mut turn.record;
@@ -99,10 +90,7 @@ impl Download {
             return Ok(());
         }
         let home = self.store.home.path();
-        self.store
-            .disk
-            .step()
-            .map_err(|e| StoreError::io("write", home, e))?;
+        self.store.disk.step().map_err(|e| StoreError::io("write", home, e))?;
         self.store.db.transaction(|tx| {
             for values in values.values() {
                 hashes::put_values(tx, values)?;
@@ -124,15 +112,9 @@ impl Download {
             let progress = self.progress();
             (progress.stored.clone(), progress.unsynced)
         };
-        let part = self
-            .places
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .part
-            .clone();
+        let part = self.places.read().unwrap_or_else(PoisonError::into_inner).part.clone();
         if let Some(part) = part {
-            part.sync(&self.store.disk)
-                .map_err(|e| StoreError::io("sync", &part.path, e))?;
+            part.sync(&self.store.disk).map_err(|e| StoreError::io("sync", &part.path, e))?;
         }
         let mut progress = self.progress();
         progress.durable = stored;

@@ -135,9 +135,7 @@ mod tests {
     use super::*;
 
     fn version(connection: &Connection) -> i64 {
-        connection
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .unwrap()
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
     }
 
     #[test]
@@ -155,16 +153,13 @@ mod tests {
     #[test]
     fn an_older_state_is_taken_along_step_by_step() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let steps = [
-            "CREATE TABLE a (x); INSERT INTO a VALUES (7);",
-            "ALTER TABLE a ADD COLUMN y;",
-        ];
+        let steps =
+            ["CREATE TABLE a (x); INSERT INTO a VALUES (7);", "ALTER TABLE a ADD COLUMN y;"];
         migrate(&mut connection, &steps[..1]).unwrap();
         migrate(&mut connection, &steps).unwrap();
         migrate(&mut connection, &steps).unwrap();
-        let x: i64 = connection
-            .query_row("SELECT x FROM a WHERE y IS NULL", [], |r| r.get(0))
-            .unwrap();
+        let x: i64 =
+            connection.query_row("SELECT x FROM a WHERE y IS NULL", [], |r| r.get(0)).unwrap();
         assert_eq!((x, version(&connection)), (7, 2));
     }
 
@@ -175,9 +170,7 @@ mod tests {
         let steps = ["CREATE TABLE a (x);", "CREATE TABLE b (x);", "NONSENSE;"];
         migrate(&mut connection, &steps).unwrap_err();
         assert_eq!(version(&connection), 1);
-        connection
-            .query_row("SELECT * FROM b", [], |_| Ok(()))
-            .unwrap_err();
+        connection.query_row("SELECT * FROM b", [], |_| Ok(())).unwrap_err();
     }
 
     #[test]
@@ -186,10 +179,7 @@ mod tests {
         let path = folder.path().join("state.db");
         drop(Db::open(&path).unwrap());
         let newer = MIGRATIONS.len() as i64 + 1;
-        Connection::open(&path)
-            .unwrap()
-            .pragma_update(None, "user_version", newer)
-            .unwrap();
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", newer).unwrap();
         let error = Db::open(&path).map(|_| ()).unwrap_err();
         assert!(matches!(error, StoreError::NewerState { found, .. } if found == newer));
         assert_eq!(version(&Connection::open(&path).unwrap()), newer);

@@ -20,9 +20,7 @@ pub(crate) struct Disk {
 impl Disk {
     #[cfg(any(test, feature = "faulty"))]
     pub(crate) fn faulty(faults: Arc<Faults>) -> Self {
-        Self {
-            faults: Some(faults),
-        }
+        Self { faults: Some(faults) }
     }
 
     /// Comes before every change; a test may let the program die here.

@@ -97,9 +97,7 @@ impl Download {
     /// Whether all selected files are here.
     pub fn is_complete(&self) -> bool {
         let progress = self.progress();
-        self.wanted
-            .ranges()
-            .all(|range| progress.have.contains_range(range))
+        self.wanted.ranges().all(|range| progress.have.contains_range(range))
     }
 
     /// The files of several pieces whose values are known.
@@ -167,9 +165,7 @@ impl Download {
     /// As [`crate::Source::read`], for the pieces that are here.
     pub fn read(&self, range: PieceRange, buf: &mut Vec<u8>) -> Result<(), ReadError> {
         self.check_here(range)?;
-        read_pieces(&self.map, range, buf, |file, offset, part| {
-            self.read_file(file, offset, part)
-        })
+        read_pieces(&self.map, range, buf, |file, offset, part| self.read_file(file, offset, part))
     }
 
     /// As [`crate::Source::read_part`], for a piece that is here.
@@ -191,9 +187,7 @@ impl Download {
 
     pub(crate) fn is_selected(&self, file: u32) -> bool {
         let entry = self.map.file(file).entry as u32;
-        self.selected
-            .as_ref()
-            .is_none_or(|selected| selected.contains(&entry))
+        self.selected.as_ref().is_none_or(|selected| selected.contains(&entry))
     }
 
     /// A file's path in the manifest; none for a single file.
@@ -207,13 +201,7 @@ impl Download {
             return self.executable;
         };
         let kind = &manifest.entries()[self.map.file(file).entry].kind;
-        matches!(
-            kind,
-            Kind::File {
-                executable: true,
-                ..
-            }
-        )
+        matches!(kind, Kind::File { executable: true, .. })
     }
 
     /// Adds pieces that are on the disk and verified; returns what is here with them.
@@ -247,11 +235,7 @@ impl Download {
     pub(crate) fn opened(&self, file: u32) -> io::Result<Arc<File>> {
         let several = self.map.file(file).pieces.len() > 1;
         if several {
-            let known = self
-                .open
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&file);
+            let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&file);
             if let Some(opened) = known {
                 return Ok(opened);
             }
@@ -260,10 +244,7 @@ impl Download {
         let missing = || io::Error::from(rustix::io::Errno::NOENT);
         let opened = if places.placed[file as usize].is_some() {
             let target = places.target.as_ref().ok_or_else(missing)?;
-            target.file(
-                self.rel(file).unwrap_or(places.name.as_str()),
-                OFlags::RDONLY,
-            )?
+            target.file(self.rel(file).unwrap_or(places.name.as_str()), OFlags::RDONLY)?
         } else {
             let part = places.part.as_ref().ok_or_else(missing)?;
             let (rel, len) = (part.rel(self.rel(file)), self.map.file(file).layout.len());
@@ -287,8 +268,7 @@ impl Download {
             Some(part) if places.placed[file as usize].is_none() => part.path.clone(),
             _ => self.folder_path.join(places.name.as_str()),
         };
-        self.rel(file)
-            .map_or_else(|| top.clone(), |rel| top.join(rel))
+        self.rel(file).map_or_else(|| top.clone(), |rel| top.join(rel))
     }
 
     pub(crate) fn error(&self, doing: &'static str, file: u32, error: io::Error) -> StoreError {
@@ -311,9 +291,7 @@ impl Download {
             Some(twin) if !self.progress().stored.contains(first) => twin,
             _ => file,
         };
-        let read = self
-            .opened(from)
-            .and_then(|opened| opened.read_exact_at(part, offset));
+        let read = self.opened(from).and_then(|opened| opened.read_exact_at(part, offset));
         read.map_err(|error| self.read_error(file, error.into()))
     }
 
@@ -328,11 +306,7 @@ impl Download {
     }
 
     fn read_error(&self, file: u32, why: ReadFault) -> ReadError {
-        ReadError {
-            pieces: self.map.file(file).pieces,
-            path: self.file_path(file),
-            why,
-        }
+        ReadError { pieces: self.map.file(file).pieces, path: self.file_path(file), why }
     }
 
     pub(crate) fn file_info(&self, file: u32) -> Result<FileInfo, StoreError> {

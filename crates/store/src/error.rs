@@ -182,11 +182,7 @@ impl StoreError {
             Some(Errno::NOENT) => StoreError::NotFound { path },
             // A link where none may be, or a folder's place taken by something that is none.
             Some(Errno::LOOP | Errno::NOTDIR | Errno::MLINK) => StoreError::Foreign { path },
-            _ => StoreError::Io {
-                doing,
-                path,
-                source,
-            },
+            _ => StoreError::Io { doing, path, source },
         }
     }
 }

@@ -105,9 +105,7 @@ impl Faults {
             *left -= taken as u64;
         }
         file.write_all_at(&bytes[..taken], offset)?;
-        state
-            .unsynced
-            .push((file.try_clone()?, offset, taken as u64));
+        state.unsynced.push((file.try_clone()?, offset, taken as u64));
         error.map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))
     }
 

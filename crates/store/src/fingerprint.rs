@@ -59,9 +59,7 @@ impl Fingerprint {
 
 /// The present, nanoseconds since 1970.
 pub(crate) fn now_ns() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
@@ -71,12 +69,7 @@ mod tests {
 
     #[test]
     fn a_file_changed_within_two_seconds_before_its_hash_is_racy() {
-        let of = |mtime_ns| Fingerprint {
-            dev: 1,
-            ino: 2,
-            size: 3,
-            mtime_ns,
-        };
+        let of = |mtime_ns| Fingerprint { dev: 1, ino: 2, size: 3, mtime_ns };
         let now = 1_000_000_000_000;
         assert!(!of(now - 2_000_000_000).racy(now));
         assert!(of(now - 1_999_999_999).racy(now));

@@ -43,12 +43,7 @@ impl Download {
         }
         if !turn.moved {
             let missing = self.missing(given_up)?;
-            let part = self
-                .places
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .part
-                .clone();
+            let part = self.places.read().unwrap_or_else(PoisonError::into_inner).part.clone();
             self.save_in(&mut turn)?;
             if let Some(part) = &part {
                 self.gather(part)?;
@@ -72,10 +67,7 @@ impl Download {
         };
         self.note(&mut turn, Stage::Finished, &files)?;
         let missing = std::mem::take(&mut turn.missing);
-        let finished = Finished {
-            path: self.target(),
-            missing,
-        };
+        let finished = Finished { path: self.target(), missing };
         turn.finished = Some(finished.clone());
         Ok(finished)
     }
@@ -90,10 +82,7 @@ impl Download {
             }
             let stand_in = self.twins.stand_in(file);
             let known = given_up.contains(&file) || stand_in.is_some_and(|f| given_up.contains(&f));
-            let path = self
-                .rel(file)
-                .filter(|_| known)
-                .and_then(|rel| RelPath::parse(rel).ok());
+            let path = self.rel(file).filter(|_| known).and_then(|rel| RelPath::parse(rel).ok());
             missing.push(path.ok_or(StoreError::Bug("finished before everything was here"))?);
         }
         Ok(missing)
@@ -148,9 +137,7 @@ impl Download {
     }
 
     fn is_stored(&self, file: u32) -> bool {
-        self.progress()
-            .stored
-            .contains_range(self.map.file(file).pieces)
+        self.progress().stored.contains_range(self.map.file(file).pieces)
     }
 
     /// The file that is this entry of the manifest.
@@ -158,11 +145,7 @@ impl Download {
         let (mut low, mut high) = (0, self.map.files());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.map.file(middle).entry < entry {
-                low = middle + 1
-            } else {
-                high = middle
-            }
+            if self.map.file(middle).entry < entry { low = middle + 1 } else { high = middle }
         }
         (low < self.map.files() && self.map.file(low).entry == entry).then_some(low)
     }
@@ -176,9 +159,7 @@ impl Download {
             .and_then(|file| copy_values(&self.store.disk, &source, &file, &info.layout));
         let values = copied.map_err(|e| self.error("write", to, e))?;
         if root(&info.layout, &values) != info.id {
-            return Err(StoreError::Changed {
-                path: self.file_path(from),
-            });
+            return Err(StoreError::Changed { path: self.file_path(from) });
         }
         self.add(&mut self.progress(), info.pieces);
         Ok(())
@@ -186,12 +167,7 @@ impl Download {
 
     /// What each file is, or will be, at the target.
     fn fingerprints(&self, part: Option<&Part>) -> Result<Vec<Option<Fingerprint>>, StoreError> {
-        let mut files = self
-            .places
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .placed
-            .clone();
+        let mut files = self.places.read().unwrap_or_else(PoisonError::into_inner).placed.clone();
         let Some(part) = part else { return Ok(files) };
         for file in (0..self.map.files()).filter(|file| self.goes(*file)) {
             let rel = part.rel(self.rel(file));
@@ -202,9 +178,7 @@ impl Download {
                 .map_err(|e| self.error("look at", file, e))?;
             let fingerprint = Fingerprint::of_stat(&stat);
             if fingerprint.size != self.map.file(file).layout.len() {
-                return Err(StoreError::Foreign {
-                    path: self.file_path(file),
-                });
+                return Err(StoreError::Foreign { path: self.file_path(file) });
             }
             files[file as usize] = Some(fingerprint);
         }
@@ -218,26 +192,14 @@ impl Download {
         files: &[Option<Fingerprint>],
     ) -> Result<(), StoreError> {
         let home = self.store.home.path();
-        self.store
-            .disk
-            .step()
-            .map_err(|e| StoreError::io("write", home, e))?;
+        self.store.disk.step().map_err(|e| StoreError::io("write", home, e))?;
         let mut record = turn.record.clone();
         let safe = record.synced && record.files == files;
         record.stage = stage;
-        record.name = self
-            .places
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .name
-            .clone();
+        record.name = self.places.read().unwrap_or_else(PoisonError::into_inner).name.clone();
         record.files = files.to_vec();
         record.selected = self.selected.clone();
-        record.dev = files
-            .iter()
-            .flatten()
-            .next()
-            .map_or(record.dev, |file| file.dev);
+        record.dev = files.iter().flatten().next().map_or(record.dev, |file| file.dev);
         if !safe {
             record.synced = false;
             record.boot = self.store.boot().to_owned();

@@ -15,11 +15,8 @@ pub(crate) fn forget(store: &Arc<Inner>, number: i64) -> Result<(), StoreError> 
     let record = record::get(&store.db.lock(), number)?;
     let record = record.filter(|record| record.stage != Stage::Finished);
     let record = record.ok_or(StoreError::NoSuchDownload(number))?;
-    let _occupied = store.occupy(
-        record
-            .folder
-            .join(names::part(&record.asked, &record.content)),
-    )?;
+    let _occupied =
+        store.occupy(record.folder.join(names::part(&record.asked, &record.content)))?;
     // The name is made anew from checked names: it cannot lead out of the folder.
     let part = names::part(&record.name, &record.content);
     match Below::open(&record.folder) {

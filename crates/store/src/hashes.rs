@@ -86,27 +86,17 @@ pub(crate) fn put_values(connection: &Connection, values: &Values) -> Result<(),
             "INSERT INTO file_values (id, added, bytes) VALUES (?1, ?2, ?3)
              ON CONFLICT (id) DO UPDATE SET added = excluded.added",
         )?
-        .execute(params![
-            values.root().0,
-            now_ns() / DAY_NS,
-            values.as_bytes()
-        ])?;
+        .execute(params![values.root().0, now_ns() / DAY_NS, values.as_bytes()])?;
     Ok(())
 }
 
 /// Whether the values of a file are kept.
 pub(crate) fn has_values(connection: &Connection, id: &ContentId) -> Result<bool, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT 1 FROM file_values WHERE id = ?1")?
-        .exists([id.0])?)
+    Ok(connection.prepare_cached("SELECT 1 FROM file_values WHERE id = ?1")?.exists([id.0])?)
 }
 
 /// The values of a file, if they are kept. Nothing is trusted: they are checked against the id.
-pub(crate) fn values(
-    db: &Db,
-    layout: Layout,
-    id: ContentId,
-) -> Result<Option<Values>, StoreError> {
+pub(crate) fn values(db: &Db, layout: Layout, id: ContentId) -> Result<Option<Values>, StoreError> {
     let bytes: Option<Vec<u8>> = db
         .read()
         .prepare_cached("SELECT bytes FROM file_values WHERE id = ?1")?
@@ -160,9 +150,7 @@ fn unused_values(tx: &Connection) -> Result<Vec<Vec<u8>>, StoreError> {
     let mut read = tx.prepare("SELECT id FROM hashes WHERE size > ?1")?;
     let mut found = read.query([1i64 << PIECE_LOG2_MIN])?;
     while let Some(row) = found.next()? {
-        used.insert(rows::id_start(&rows::content_id(
-            &row.get::<_, Vec<u8>>(0)?,
-        )?));
+        used.insert(rows::id_start(&rows::content_id(&row.get::<_, Vec<u8>>(0)?)?));
     }
     let mut unused = Vec::new();
     let mut read = tx.prepare("SELECT id FROM file_values WHERE added < ?1")?;
@@ -185,11 +173,7 @@ mod tests {
     fn hashed(bytes: &[u8], begun_ns: i64) -> FileHash {
         let layout = Layout::new(bytes.len() as u64);
         if layout.pieces() < 2 {
-            return FileHash {
-                id: hash(bytes),
-                values: None,
-                begun_ns,
-            };
+            return FileHash { id: hash(bytes), values: None, begun_ns };
         }
         let values: Vec<_> = (0..layout.pieces())
             .map(|index| {
@@ -199,20 +183,11 @@ mod tests {
             .collect();
         let id = root(&layout, &values);
         let values = Values::verify(layout, id, values).unwrap();
-        FileHash {
-            id,
-            values: Some(Arc::new(values)),
-            begun_ns,
-        }
+        FileHash { id, values: Some(Arc::new(values)), begun_ns }
     }
 
     fn file(ino: u64, size: usize, mtime_ns: i64) -> Fingerprint {
-        Fingerprint {
-            dev: 3,
-            ino,
-            size: size as u64,
-            mtime_ns,
-        }
+        Fingerprint { dev: 3, ino, size: size as u64, mtime_ns }
     }
 
     fn open() -> (tempfile::TempDir, Db) {
@@ -232,19 +207,13 @@ mod tests {
             Fingerprint { dev: 4, ..old },
             Fingerprint { ino: 2, ..old },
             Fingerprint { size: 6, ..old },
-            Fingerprint {
-                mtime_ns: old.mtime_ns + 1,
-                ..old
-            },
+            Fingerprint { mtime_ns: old.mtime_ns + 1, ..old },
         ];
         assert_eq!(known(&db, &[old]).unwrap(), [Some(hash(b"hello"))]);
         assert_eq!(known(&db, &others).unwrap(), [None; 4]);
         // The inode has got another content since: the older fingerprint is forgotten.
         remember(&db, &[(others[3], hashed(b"world", NOW))]).unwrap();
-        assert_eq!(
-            known(&db, &[old, others[3]]).unwrap(),
-            [None, Some(hash(b"world"))]
-        );
+        assert_eq!(known(&db, &[old, others[3]]).unwrap(), [None, Some(hash(b"world"))]);
     }
 
     #[test]
@@ -266,14 +235,8 @@ mod tests {
         let hash = hashed(&bytes, NOW);
         remember(&db, &[(file, hash.clone())]).unwrap();
         assert_eq!(known(&db, &[file]).unwrap(), [Some(hash.id)]);
-        db.lock()
-            .execute("UPDATE file_values SET bytes = zeroblob(64)", [])
-            .unwrap();
-        assert!(
-            values(&db, Layout::new(100_000), hash.id)
-                .unwrap()
-                .is_none()
-        );
+        db.lock().execute("UPDATE file_values SET bytes = zeroblob(64)", []).unwrap();
+        assert!(values(&db, Layout::new(100_000), hash.id).unwrap().is_none());
         assert_eq!(known(&db, &[file]).unwrap(), [None]);
     }
 
@@ -290,14 +253,9 @@ mod tests {
         assert!(has_values(&db.lock(), &hash.id).unwrap());
         prune_to(&db, 1).unwrap();
         assert!(has_values(&db.lock(), &hash.id).unwrap());
-        db.lock()
-            .execute("UPDATE file_values SET added = added - 2", [])
-            .unwrap();
+        db.lock().execute("UPDATE file_values SET added = added - 2", []).unwrap();
         prune_to(&db, 1).unwrap();
-        assert_eq!(
-            known(&db, &[a, b]).unwrap(),
-            [None, Some(potluck_content::hash(b"hello"))]
-        );
+        assert_eq!(known(&db, &[a, b]).unwrap(), [None, Some(potluck_content::hash(b"hello"))]);
         assert!(!has_values(&db.lock(), &hash.id).unwrap());
     }
 }

@@ -44,9 +44,7 @@ pub fn hash_files(
     let files: Vec<_> = files.iter().collect();
     let hashed = hash_each(&files, threads, progress, cancel)?;
     let judged = files.iter().zip(hashed);
-    judged
-        .map(|(file, hashed)| hashed.map_err(|why| fault(&file.path, why)))
-        .collect()
+    judged.map(|(file, hashed)| hashed.map_err(|why| fault(&file.path, why))).collect()
 }
 
 /// Hashes the files of a scan that are not known yet, and remembers them. Files that vanished or
@@ -66,9 +64,8 @@ pub(crate) fn hash_scan(
     let mut gone = BTreeSet::new();
     let mut tries = 0;
     loop {
-        let todo: Vec<usize> = (0..ids.len())
-            .filter(|i| ids[*i].is_none() && !gone.contains(i))
-            .collect();
+        let todo: Vec<usize> =
+            (0..ids.len()).filter(|i| ids[*i].is_none() && !gone.contains(i)).collect();
         if todo.is_empty() {
             break;
         }
@@ -101,17 +98,14 @@ pub(crate) fn hash_scan(
         tries += 1;
     }
     let mut at = 0..;
-    scan.files
-        .retain(|_| !at.next().is_some_and(|i| gone.contains(&i)));
+    scan.files.retain(|_| !at.next().is_some_and(|i| gone.contains(&i)));
     Ok(ids.into_iter().flatten().collect())
 }
 
 /// Finds the values of one open file, this thread alone.
 pub(crate) fn hash_open_file(file: &File, layout: &Layout) -> io::Result<Vec<Value>> {
     let mut buffer = Vec::new();
-    (0..layout.pieces())
-        .map(|index| piece_on_disk(file, layout, index, &mut buffer))
-        .collect()
+    (0..layout.pieces()).map(|index| piece_on_disk(file, layout, index, &mut buffer)).collect()
 }
 
 /// The value that a piece has on the disk.
@@ -172,10 +166,7 @@ fn hash_each(
 ) -> Result<Vec<Result<FileHash, ReadFault>>, StoreError> {
     let job = Job {
         files,
-        cursor: Mutex::new(Cursor {
-            file: 0,
-            large: None,
-        }),
+        cursor: Mutex::new(Cursor { file: 0, large: None }),
         results: files.iter().map(|_| OnceLock::new()).collect(),
         done: AtomicU64::new(0),
         cancel,
@@ -191,10 +182,7 @@ fn hash_each(
         return Err(StoreError::Cancelled);
     }
     let Job { results, .. } = job;
-    Ok(results
-        .into_iter()
-        .map(|r| r.into_inner().expect("every file was taken"))
-        .collect())
+    Ok(results.into_iter().map(|r| r.into_inner().expect("every file was taken")).collect())
 }
 
 struct Job<'a> {
@@ -294,28 +282,14 @@ impl Job<'_> {
         let file = open_checked(self.files[index])?;
         let layout = Layout::new(size);
         let values = vec![[0; 32]; layout.pieces() as usize];
-        let progress = LargeProgress {
-            values,
-            left: layout.pieces(),
-            fault: None,
-        };
-        Ok(Large {
-            index,
-            file,
-            layout,
-            begun_ns,
-            progress: Mutex::new(progress),
-        })
+        let progress = LargeProgress { values, left: layout.pieces(), fault: None };
+        Ok(Large { index, file, layout, begun_ns, progress: Mutex::new(progress) })
     }
 
     fn small(&self, file: &ScannedFile, buffer: &mut Vec<u8>) -> Result<FileHash, ReadFault> {
         let begun_ns = now_ns();
         if file.fingerprint.size == 0 {
-            return Ok(FileHash {
-                id: hash(&[]),
-                values: None,
-                begun_ns,
-            });
+            return Ok(FileHash { id: hash(&[]), values: None, begun_ns });
         }
         let opened = open_checked(file)?;
         let layout = Layout::new(file.fingerprint.size);
@@ -328,22 +302,10 @@ impl Job<'_> {
     fn part(&self, large: &Large, pieces: Range<u32>, buffer: &mut Vec<u8>) {
         read_ahead(large, pieces.end);
         let mut values = Vec::with_capacity(pieces.len());
-        let read = read_values(
-            &large.file,
-            &large.layout,
-            pieces.clone(),
-            buffer,
-            &mut values,
-        );
-        let bytes: u64 = pieces
-            .clone()
-            .map(|index| u64::from(large.layout.span(index).1))
-            .sum();
+        let read = read_values(&large.file, &large.layout, pieces.clone(), buffer, &mut values);
+        let bytes: u64 = pieces.clone().map(|index| u64::from(large.layout.span(index).1)).sum();
         self.done.fetch_add(bytes, Ordering::Relaxed);
-        let mut progress = large
-            .progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut progress = large.progress.lock().unwrap_or_else(PoisonError::into_inner);
         match read {
             Ok(()) => {
                 progress.values[pieces.start as usize..pieces.end as usize].copy_from_slice(&values)
@@ -374,11 +336,7 @@ fn open_checked(file: &ScannedFile) -> Result<File, ReadFault> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = rustix::fs::open(&file.path, flags, Mode::empty()).map_err(io::Error::from)?;
     let opened = File::from(opened);
-    if Fingerprint::of(&opened)? == file.fingerprint {
-        Ok(opened)
-    } else {
-        Err(ReadFault::Changed)
-    }
+    if Fingerprint::of(&opened)? == file.fingerprint { Ok(opened) } else { Err(ReadFault::Changed) }
 }
 
 fn finish(
@@ -394,11 +352,7 @@ fn finish(
     let id = root(&layout, &values);
     let values = (values.len() > 1)
         .then(|| Values::verify(layout, id, values).expect("the id was made from these values"));
-    Ok(FileHash {
-        id,
-        values: values.map(Arc::new),
-        begun_ns,
-    })
+    Ok(FileHash { id, values: values.map(Arc::new), begun_ns })
 }
 
 /// Appends the values of pieces that follow each other.

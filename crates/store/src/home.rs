@@ -27,9 +27,7 @@ impl Home {
             .mode(0o700)
             .create(path)
             .map_err(|e| StoreError::io("create", path, e))?;
-        let path = path
-            .canonicalize()
-            .map_err(|e| StoreError::io("open", path, e))?;
+        let path = path.canonicalize().map_err(|e| StoreError::io("open", path, e))?;
         make_private(&path)?;
         let lock = lock(&path.join(LOCK))?;
         // SQLite gives its other files the mode of the first.
@@ -51,9 +49,7 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
     let fail = |e| StoreError::io("open", path, e);
     let meta = fs::metadata(path).map_err(fail)?;
     if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(StoreError::Denied {
-            path: path.to_owned(),
-        });
+        return Err(StoreError::Denied { path: path.to_owned() });
     }
     let fresh = fs::read_dir(path).map_err(fail)?.next().is_none();
     if fresh && meta.mode() & 0o077 != 0 {
@@ -71,9 +67,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
             let mut text = String::new();
             // Whoever holds the lock may be just about to write its number.
             let _ = file.take(32).read_to_string(&mut text);
-            return Err(StoreError::HomeInUse {
-                pid: text.trim().parse().ok(),
-            });
+            return Err(StoreError::HomeInUse { pid: text.trim().parse().ok() });
         }
         Err(errno) => return Err(fail(errno.into())),
     }
@@ -115,11 +109,8 @@ mod tests {
     fn a_home_is_private_but_a_users_own_folder_keeps_its_mode() {
         let folder = tempfile::tempdir().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-        let (fresh, empty, used) = (
-            folder.path().join("fresh"),
-            folder.path().join("empty"),
-            folder.path().join("used"),
-        );
+        let (fresh, empty, used) =
+            (folder.path().join("fresh"), folder.path().join("empty"), folder.path().join("used"));
         for path in [&empty, &used] {
             fs::create_dir(path).unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -130,9 +121,6 @@ mod tests {
             assert_eq!(mode(&path.join(STATE)), 0o600);
             assert_eq!(mode(&path.join(LOCK)), 0o600);
         }
-        assert_eq!(
-            (mode(&fresh), mode(&empty), mode(&used)),
-            (0o700, 0o700, 0o755)
-        );
+        assert_eq!((mode(&fresh), mode(&empty), mode(&used)), (0o700, 0o700, 0o755));
     }
 }

@@ -63,10 +63,7 @@ impl Download {
             let wanted = self.wanted.contains_range(pieces) && !pieces.is_empty();
             wanted && progress.stored.first_present(pieces.start) >= pieces.end
         };
-        (0..self.map.files())
-            .filter(absent)
-            .map(|file| (self.map.file(file).id, file))
-            .collect()
+        (0..self.map.files()).filter(absent).map(|file| (self.map.file(file).id, file)).collect()
     }
 
     /// Copies one file, if it is still what was shared.
@@ -81,12 +78,7 @@ impl Download {
         let Ok(from) = source.open_file(theirs) else {
             return Ok(Vec::new());
         };
-        let part = self
-            .places
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .part
-            .clone();
+        let part = self.places.read().unwrap_or_else(PoisonError::into_inner).part.clone();
         let Some(part) = part else {
             return Ok(Vec::new());
         };

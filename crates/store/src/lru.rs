@@ -81,10 +81,7 @@ mod tests {
             [Some(0), None, Some(20), Some(30)]
         );
         lru.put(4, 40, 2);
-        assert_eq!(
-            [lru.get(&0), lru.get(&3), lru.get(&4)],
-            [None, Some(30), Some(40)]
-        );
+        assert_eq!([lru.get(&0), lru.get(&3), lru.get(&4)], [None, Some(30), Some(40)]);
         lru.put(5, 50, 99);
         assert_eq!([lru.get(&4), lru.get(&5)], [None, Some(50)]);
     }

@@ -33,10 +33,7 @@ impl Download {
             Some(_) => self.move_folder(&mut places, part, files)?,
             None => self.move_file(&mut places, part, files)?,
         };
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(into_target)
     }
 
@@ -48,10 +45,7 @@ impl Download {
         }
         let path = self.folder_path.join(places.name.as_str());
         let found = self.folder.find(places.name.as_str());
-        if found
-            .map_err(|e| StoreError::io("look at", &path, e))?
-            .is_some()
-        {
+        if found.map_err(|e| StoreError::io("look at", &path, e))?.is_some() {
             places.name = self.next_name(&places)?;
         }
         Ok(())
@@ -60,9 +54,7 @@ impl Download {
     fn next_name(&self, places: &Places) -> Result<potluck_base::RelPath, StoreError> {
         let asked = &self.asked;
         next_free(&self.folder, asked, self.manifest.is_some()).ok_or_else(|| {
-            StoreError::TargetExists {
-                path: self.folder_path.join(places.name.as_str()),
-            }
+            StoreError::TargetExists { path: self.folder_path.join(places.name.as_str()) }
         })
     }
 
@@ -153,15 +145,10 @@ impl Download {
                 continue;
             };
             let part = part.ok_or(StoreError::Bug("nothing to move"))?;
-            let rel = self
-                .rel(file)
-                .ok_or(StoreError::Bug("a folder without a manifest"))?;
+            let rel = self.rel(file).ok_or(StoreError::Bug("a folder without a manifest"))?;
             let (parent, name) = split(rel);
             let path = top.join(rel);
-            let from = part
-                .below
-                .folder(parent)
-                .map_err(|e| StoreError::io("read", &path, e))?;
+            let from = part.below.folder(parent).map_err(|e| StoreError::io("read", &path, e))?;
             let to = match target.folder_made(disk, parent) {
                 Ok(to) => to,
                 Err(error) => {
@@ -192,12 +179,7 @@ impl Download {
             return Ok(());
         };
         let chosen = |entry: u32| self.selected.as_ref().is_none_or(|s| s.contains(&entry));
-        let entries = || {
-            (0..)
-                .zip(manifest.entries())
-                .filter(|(i, _)| chosen(*i))
-                .map(|(_, e)| e)
-        };
+        let entries = || (0..).zip(manifest.entries()).filter(|(i, _)| chosen(*i)).map(|(_, e)| e);
         let kind = |path: &str, error| match StoreError::io("create", &top.join(path), error) {
             StoreError::Foreign { path } => StoreError::TargetKind { path },
             other => other,
@@ -205,9 +187,7 @@ impl Download {
         for entry in entries() {
             if entry.kind == Kind::Folder {
                 let path = entry.path.as_str();
-                below
-                    .folder_made(&self.store.disk, path)
-                    .map_err(|e| kind(path, e))?;
+                below.folder_made(&self.store.disk, path).map_err(|e| kind(path, e))?;
             }
         }
         for entry in entries() {
@@ -220,9 +200,7 @@ impl Download {
                 match made {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                        return Err(StoreError::TargetExists {
-                            path: top.join(path),
-                        });
+                        return Err(StoreError::TargetExists { path: top.join(path) });
                     }
                     Err(error) => return Err(kind(path, error)),
                 }

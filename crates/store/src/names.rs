@@ -27,9 +27,7 @@ pub(crate) fn asked(plan: &DownloadPlan) -> Result<RelPath, StoreError> {
 /// `NAME (2).ext`; a folder's name has no ending.
 pub(crate) fn numbered(name: &RelPath, number: u32, folder: bool) -> RelPath {
     let text = name.as_str();
-    let dot = text
-        .rfind('.')
-        .filter(|at| *at > 0 && !folder && text.len() - at < 20);
+    let dot = text.rfind('.').filter(|at| *at > 0 && !folder && text.len() - at < 20);
     let (stem, ending) = text.split_at(dot.unwrap_or(text.len()));
     let suffix = format!(" ({number}){ending}");
     let stem = cut(stem, limits::NAME_BYTES - suffix.len());
@@ -44,12 +42,8 @@ pub(crate) fn part(name: &RelPath, content: &ContentId) -> String {
 
 /// Whether a name is that of a part.
 pub(crate) fn is_part(name: &str) -> bool {
-    let stem = name
-        .strip_prefix('.')
-        .and_then(|rest| rest.strip_suffix(".part"));
-    let digits = stem
-        .and_then(|stem| stem.rsplit_once('.'))
-        .map(|(_, digits)| digits);
+    let stem = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".part"));
+    let digits = stem.and_then(|stem| stem.rsplit_once('.')).map(|(_, digits)| digits);
     digits.is_some_and(|d| d.len() == 8 && d.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
@@ -84,12 +78,7 @@ mod tests {
         let long = part(&name(&"日".repeat(85)), &id);
         assert!(long.len() <= 255);
         assert!(is_part(&long) && is_part(".a.txt.abababab.part"));
-        for other in [
-            "a.txt.abababab.part",
-            ".a.part",
-            ".a.abababa.part",
-            ".x.abababab.parts",
-        ] {
+        for other in ["a.txt.abababab.part", ".a.part", ".a.abababa.part", ".x.abababab.parts"] {
             assert!(!is_part(other), "{other}");
         }
     }

@@ -50,9 +50,7 @@ impl PartPlace<'_> {
 
     /// Makes a part where there is none.
     pub(crate) fn make(&self, disk: &Disk) -> Result<Part, StoreError> {
-        self.create(disk)
-            .and_then(|()| self.open())
-            .map_err(|e| self.error("create", e))
+        self.create(disk).and_then(|()| self.open()).map_err(|e| self.error("create", e))
     }
 
     fn create(&self, disk: &Disk) -> io::Result<()> {
@@ -113,9 +111,7 @@ impl Part {
 
     /// Opens a file for pieces: made if need be, as long as it will be, and empty of blocks.
     pub(crate) fn file(&self, disk: &Disk, rel: &str, len: u64, runs: bool) -> io::Result<File> {
-        let file = self
-            .below
-            .file_made(disk, rel, OFlags::empty(), file_mode(runs))?;
+        let file = self.below.file_made(disk, rel, OFlags::empty(), file_mode(runs))?;
         let stat = rustix::fs::fstat(&file)?;
         check_own(&stat)?;
         if u64::try_from(stat.st_size).unwrap_or(0) != len {
@@ -133,10 +129,7 @@ impl Part {
         bytes: &[u8],
         runs: bool,
     ) -> io::Result<()> {
-        match self
-            .below
-            .file_made(disk, rel, OFlags::EXCL, file_mode(runs))
-        {
+        match self.below.file_made(disk, rel, OFlags::EXCL, file_mode(runs)) {
             Ok(file) => disk.write(&file, bytes, 0),
             // An earlier attempt has left something.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -160,21 +153,13 @@ impl Part {
 
 /// A file's mode, before the umask.
 fn file_mode(executable: bool) -> u32 {
-    if executable {
-        EXECUTABLE_MODE
-    } else {
-        FILE_MODE
-    }
+    if executable { EXECUTABLE_MODE } else { FILE_MODE }
 }
 
 /// A file in a part must be a regular one with a single name: writing into it must not change another.
 pub(crate) fn check_own(stat: &Stat) -> io::Result<()> {
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if regular && stat.st_nlink == 1 {
-        Ok(())
-    } else {
-        Err(Errno::MLINK.into())
-    }
+    if regular && stat.st_nlink == 1 { Ok(()) } else { Err(Errno::MLINK.into()) }
 }
 
 /// The parts of a sparse file that hold data, each with its end; the whole file where the file system
@@ -185,9 +170,7 @@ pub(crate) fn data_of(file: &File, len: u64) -> Vec<(u64, u64)> {
     while at < len {
         match rustix::fs::seek(file, SeekFrom::Data(at)) {
             Ok(start) if start < len => {
-                let end = rustix::fs::seek(file, SeekFrom::Hole(start))
-                    .unwrap_or(len)
-                    .min(len);
+                let end = rustix::fs::seek(file, SeekFrom::Hole(start)).unwrap_or(len).min(len);
                 found.push((start, end.max(start + 1)));
                 at = end.max(start + 1);
             }

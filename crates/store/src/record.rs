@@ -90,18 +90,10 @@ impl Record {
     pub(crate) fn share(self) -> ShareRecord {
         let name = self.name.as_str().to_owned();
         let root = match self.kind {
-            ShareKind::Folder => Root {
-                folder: self.target(),
-                dev: self.dev,
-                names: None,
-            },
+            ShareKind::Folder => Root { folder: self.target(), dev: self.dev, names: None },
             ShareKind::File => {
                 let names = Some((name.clone(), name));
-                Root {
-                    folder: self.folder.clone(),
-                    dev: self.dev,
-                    names,
-                }
+                Root { folder: self.folder.clone(), dev: self.dev, names }
             }
         };
         ShareRecord {
@@ -128,20 +120,12 @@ pub(crate) fn find(
     content: &ContentId,
 ) -> Result<Vec<Record>, StoreError> {
     let filter = "folder = ?1 AND content = ?2 ORDER BY number DESC";
-    select(
-        connection,
-        filter,
-        params![rows::path_bytes(folder), content.0],
-    )
+    select(connection, filter, params![rows::path_bytes(folder), content.0])
 }
 
 /// Finished downloads that are not known to be on the disk.
 pub(crate) fn unsynced(connection: &Connection) -> Result<Vec<Record>, StoreError> {
-    select(
-        connection,
-        "state = 2 AND synced = 0 ORDER BY number",
-        params![],
-    )
+    select(connection, "state = 2 AND synced = 0 ORDER BY number", params![])
 }
 
 /// One download, if there is such a number.
@@ -209,11 +193,7 @@ pub(crate) fn update_marks(
 ) -> Result<(), StoreError> {
     connection
         .prepare_cached("UPDATE downloads SET durable = ?2, doubtful = ?3 WHERE number = ?1")?
-        .execute(params![
-            number,
-            rows::pack_pieces(durable)?,
-            rows::pack_pieces(doubtful)?
-        ])?;
+        .execute(params![number, rows::pack_pieces(durable)?, rows::pack_pieces(doubtful)?])?;
     Ok(())
 }
 
@@ -227,11 +207,7 @@ pub(crate) fn delete(connection: &Connection, number: i64) -> Result<(), StoreEr
 pub(crate) fn displace(connection: &Connection, record: &Record) -> Result<(), StoreError> {
     connection.execute(
         "DELETE FROM downloads WHERE folder = ?1 AND name = ?2 AND content != ?3 AND state = 2",
-        params![
-            rows::path_bytes(&record.folder),
-            record.name.as_str(),
-            record.content.0
-        ],
+        params![rows::path_bytes(&record.folder), record.name.as_str(), record.content.0],
     )?;
     Ok(())
 }
@@ -243,10 +219,7 @@ pub(crate) fn unfinished(connection: &Connection) -> Result<Vec<DownloadInfo>, S
         let map = record.map();
         let mut here = record.durable.clone();
         here.insert_all(&record.doubtful);
-        for (file, _) in (0..)
-            .zip(&record.files)
-            .filter(|(_, placed)| placed.is_some())
-        {
+        for (file, _) in (0..).zip(&record.files).filter(|(_, placed)| placed.is_some()) {
             here.insert_range(map.file(file).pieces);
         }
         DownloadInfo {
@@ -298,10 +271,7 @@ pub(crate) fn forget_finished(
     connection: &Connection,
     content: &ContentId,
 ) -> Result<(), StoreError> {
-    connection.execute(
-        "DELETE FROM downloads WHERE state = 2 AND content = ?1",
-        [content.0],
-    )?;
+    connection.execute("DELETE FROM downloads WHERE state = 2 AND content = ?1", [content.0])?;
     Ok(())
 }
 
@@ -377,8 +347,5 @@ fn read(row: &Row<'_>) -> Result<Record, StoreError> {
 /// Whether anything is shared or finished: without, there is nothing to copy from.
 pub(crate) fn anything_to_adopt(connection: &Connection) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM shares UNION ALL SELECT 1 FROM downloads WHERE state = 2 LIMIT 1";
-    Ok(connection
-        .query_row(sql, [], |_| Ok(()))
-        .optional()?
-        .is_some())
+    Ok(connection.query_row(sql, [], |_| Ok(())).optional()?.is_some())
 }

@@ -39,11 +39,7 @@ pub(crate) struct Noted<'a> {
 impl Found {
     pub(crate) fn nothing(map: &PieceMap) -> Self {
         let none = PieceSet::none(map.total());
-        Self {
-            stored: none.clone(),
-            durable: none.clone(),
-            unchecked: none,
-        }
+        Self { stored: none.clone(), durable: none.clone(), unchecked: none }
     }
 
     /// Looks at a file in the part.
@@ -182,11 +178,7 @@ pub(crate) fn placed(
     if (trusted && now == *then) || hashes_to(&opened, file)? {
         // What changes while it is read is not ours any more.
         let still = Fingerprint::of(&opened)? == now;
-        return Ok(if still {
-            Placed::Right(now)
-        } else {
-            Placed::Other
-        });
+        return Ok(if still { Placed::Right(now) } else { Placed::Other });
     }
     Ok(Placed::Other)
 }

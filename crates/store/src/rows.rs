@@ -15,9 +15,7 @@ use crate::fingerprint::Fingerprint;
 
 /// A content id from 32 bytes.
 pub(crate) fn content_id(bytes: &[u8]) -> Result<ContentId, StoreError> {
-    Ok(ContentId(bytes.try_into().map_err(|_| {
-        StoreError::Damaged("an id of a wrong length")
-    })?))
+    Ok(ContentId(bytes.try_into().map_err(|_| StoreError::Damaged("an id of a wrong length"))?))
 }
 
 /// A name, checked as if it came from elsewhere.
@@ -112,19 +110,12 @@ pub(crate) fn pack_id_starts(map: &PieceMap) -> Vec<u8> {
         .collect();
     starts.sort_unstable();
     starts.dedup();
-    starts
-        .iter()
-        .flat_map(|start| start.to_be_bytes())
-        .collect()
+    starts.iter().flat_map(|start| start.to_be_bytes()).collect()
 }
 
 /// What [`pack_id_starts`] made.
 pub(crate) fn id_starts(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    bytes
-        .as_chunks::<8>()
-        .0
-        .iter()
-        .map(|start| u64::from_be_bytes(*start))
+    bytes.as_chunks::<8>().0.iter().map(|start| u64::from_be_bytes(*start))
 }
 
 #[cfg(test)]
@@ -133,16 +124,8 @@ mod tests {
 
     #[test]
     fn sets_of_pieces_are_stored_and_read_back() {
-        let ranges = [
-            PieceRange::new(0, 3),
-            PieceRange::one(64),
-            PieceRange::new(1000, 4096),
-        ];
-        for set in [
-            PieceSet::none(0),
-            PieceSet::all(70),
-            PieceSet::from_ranges(5000, ranges),
-        ] {
+        let ranges = [PieceRange::new(0, 3), PieceRange::one(64), PieceRange::new(1000, 4096)];
+        for set in [PieceSet::none(0), PieceSet::all(70), PieceSet::from_ranges(5000, ranges)] {
             let bytes = pack_pieces(&set).unwrap();
             assert_eq!(unpack_pieces(&bytes, set.capacity()).unwrap(), set);
         }

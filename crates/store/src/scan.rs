@@ -66,11 +66,7 @@ impl Scan {
         if ids.len() != self.files.len() {
             return Err(StoreError::Bug("a scan and its hashes differ in number"));
         }
-        let files = self
-            .files
-            .iter()
-            .map(|file| Some(file.fingerprint))
-            .collect();
+        let files = self.files.iter().map(|file| Some(file.fingerprint)).collect();
         let created = u64::try_from(now_ns() / 1_000_000_000).unwrap_or(0);
         let (name, roots) = (self.name.clone(), self.roots.clone());
         if let (ShareKind::File, [file], [id]) = (self.kind, self.files.as_slice(), ids) {
@@ -105,21 +101,13 @@ impl Scan {
     fn manifest(&self, ids: &[ContentId]) -> Result<Manifest, StoreError> {
         let files = self.files.iter().zip(ids).map(|(file, id)| Entry {
             path: file.rel.clone(),
-            kind: Kind::File {
-                size: file.fingerprint.size,
-                id: *id,
-                executable: file.executable,
-            },
+            kind: Kind::File { size: file.fingerprint.size, id: *id, executable: file.executable },
         });
-        let folders = self.folders.iter().map(|path| Entry {
-            path: path.clone(),
-            kind: Kind::Folder,
-        });
+        let folders =
+            self.folders.iter().map(|path| Entry { path: path.clone(), kind: Kind::Folder });
         let links = self.links.iter().map(|(path, target)| Entry {
             path: path.clone(),
-            kind: Kind::Link {
-                target: target.clone(),
-            },
+            kind: Kind::Link { target: target.clone() },
         });
         Ok(Manifest::new(files.chain(folders).chain(links).collect())?)
     }
@@ -127,21 +115,14 @@ impl Scan {
 
 /// Lists what is below `paths`; the folder `home`, wherever it turns up, is left out.
 pub(crate) fn scan(paths: &[PathBuf], home: &Path) -> Result<Scan, StoreError> {
-    let mut tops = paths
-        .iter()
-        .map(|path| Top::find(path))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut tops = paths.iter().map(|path| Top::find(path)).collect::<Result<Vec<_>, _>>()?;
     let mut walk = Walk::new(home);
     let (kind, name) = match tops.as_slice() {
         [] => return Err(StoreError::NothingToShare),
         [only] if only.is_folder => {
             let fail = |e| StoreError::io("read", &only.path, e);
             let folder = open_folder(&only.path).map_err(fail)?;
-            walk.roots.push(Root {
-                folder: only.path.clone(),
-                dev: dev_of(&folder),
-                names: None,
-            });
+            walk.roots.push(Root { folder: only.path.clone(), dev: dev_of(&folder), names: None });
             walk.top_folder(folder, None, &only.path).map_err(fail)?;
             (ShareKind::Folder, only.name.clone())
         }
@@ -168,23 +149,8 @@ pub(crate) fn scan(paths: &[PathBuf], home: &Path) -> Result<Scan, StoreError> {
             (ShareKind::Folder, name)
         }
     };
-    let Walk {
-        roots,
-        files,
-        folders,
-        links,
-        warnings,
-        ..
-    } = walk;
-    Ok(Scan {
-        kind,
-        name,
-        roots,
-        files,
-        folders,
-        links,
-        warnings,
-    })
+    let Walk { roots, files, folders, links, warnings, .. } = walk;
+    Ok(Scan { kind, name, roots, files, folders, links, warnings })
 }
 
 /// One of the given paths.
@@ -199,29 +165,19 @@ pub(crate) struct Top {
 impl Top {
     fn find(given: &Path) -> Result<Self, StoreError> {
         let fail = |e| StoreError::io("read", given, e);
-        let refuse = |why: &str| StoreError::NotShareable {
-            path: given.to_owned(),
-            why: why.to_owned(),
-        };
+        let refuse =
+            |why: &str| StoreError::NotShareable { path: given.to_owned(), why: why.to_owned() };
         let path = given.canonicalize().map_err(fail)?;
         let meta = path.metadata().map_err(fail)?;
         if !meta.is_dir() && !meta.is_file() {
             return Err(refuse("it is neither a file nor a folder"));
         }
         // `.` and `..` have no name of their own, `a/..` has a wrong one.
-        let name = given
-            .file_name()
-            .or(path.file_name())
-            .ok_or_else(|| refuse("it has no name"))?;
-        let name = name
-            .to_str()
-            .ok_or_else(|| refuse("its name is not text"))?;
+        let name =
+            given.file_name().or(path.file_name()).ok_or_else(|| refuse("it has no name"))?;
+        let name = name.to_str().ok_or_else(|| refuse("its name is not text"))?;
         let name = RelPath::parse_name(name).map_err(|e| refuse(&e.to_string()))?;
-        Ok(Self {
-            name,
-            path,
-            is_folder: meta.is_dir(),
-        })
+        Ok(Self { name, path, is_folder: meta.is_dir() })
     }
 }
 

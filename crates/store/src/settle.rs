@@ -59,9 +59,7 @@ fn settle_one(
             *print = match placed(&below, rel, &info, &then, false).map_err(fail)? {
                 Placed::Right(now) => Some(now),
                 Placed::Gone | Placed::Other => {
-                    settled
-                        .damaged
-                        .push(entry.map_or(path.clone(), |_| path.join(rel)));
+                    settled.damaged.push(entry.map_or(path.clone(), |_| path.join(rel)));
                     None
                 }
             };

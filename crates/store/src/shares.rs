@@ -21,27 +21,15 @@ type RootRow = (Vec<u8>, u64, Option<(String, String)>);
 pub(crate) fn put(store: &Inner, share: &ShareRecord) -> Result<(), StoreError> {
     let map = share.map();
     if share.files.len() != map.files() as usize || share.roots.is_empty() {
-        return Err(StoreError::Bug(
-            "a share whose files do not fit its manifest",
-        ));
+        return Err(StoreError::Bug("a share whose files do not fit its manifest"));
     }
-    if share
-        .manifest
-        .as_ref()
-        .is_some_and(|manifest| manifest.id() != share.id)
-    {
+    if share.manifest.as_ref().is_some_and(|manifest| manifest.id() != share.id) {
         return Err(StoreError::Mismatch(share.id));
     }
     let roots: Vec<RootRow> = share
         .roots
         .iter()
-        .map(|root| {
-            (
-                rows::path_bytes(&root.folder).to_vec(),
-                root.dev,
-                root.names.clone(),
-            )
-        })
+        .map(|root| (rows::path_bytes(&root.folder).to_vec(), root.dev, root.names.clone()))
         .collect();
     store.db.transaction(|tx| {
         tx.prepare_cached(
@@ -175,11 +163,7 @@ fn read(row: &Row<'_>, id: &ContentId) -> Result<ShareRecord, StoreError> {
 
 fn roots(bytes: Vec<u8>) -> Result<Vec<Root>, StoreError> {
     let roots: Vec<RootRow> = rows::unpack(&bytes)?;
-    let root = |(folder, dev, names)| Root {
-        folder: rows::path(folder),
-        dev,
-        names,
-    };
+    let root = |(folder, dev, names)| Root { folder: rows::path(folder), dev, names };
     Ok(roots.into_iter().map(root).collect())
 }
 
@@ -187,10 +171,7 @@ fn first_path(roots: &[Root]) -> PathBuf {
     let Some(root) = roots.first() else {
         return PathBuf::new();
     };
-    let name = root
-        .names
-        .as_ref()
-        .map(|(_, real)| Path::new(real.as_str()));
+    let name = root.names.as_ref().map(|(_, real)| Path::new(real.as_str()));
     name.map_or_else(|| root.folder.clone(), |name| root.folder.join(name))
 }
 

@@ -42,17 +42,8 @@ struct OpenRoot {
 impl Source {
     pub(crate) fn new(store: Arc<Inner>, share: ShareRecord) -> Self {
         let map = Arc::new(share.map());
-        let (roots, open) = (
-            Mutex::new(Lru::new(ROOTS_OPEN)),
-            Mutex::new(Lru::new(FILES_OPEN)),
-        );
-        Self {
-            store,
-            share,
-            map,
-            roots,
-            open,
-        }
+        let (roots, open) = (Mutex::new(Lru::new(ROOTS_OPEN)), Mutex::new(Lru::new(FILES_OPEN)));
+        Self { store, share, map, roots, open }
     }
 
     /// What names the share.
@@ -106,9 +97,7 @@ impl Source {
     /// Fills `buf` with the bytes of the pieces, one after another; pieces of several files may follow
     /// each other. Nothing in `buf` counts if there is an error.
     pub fn read(&self, range: PieceRange, buf: &mut Vec<u8>) -> Result<(), ReadError> {
-        read_pieces(&self.map, range, buf, |file, offset, part| {
-            self.read_file(file, offset, part)
-        })
+        read_pieces(&self.map, range, buf, |file, offset, part| self.read_file(file, offset, part))
     }
 
     /// Fills `buf` with `len` bytes of one piece, from `offset` within the piece: for pieces that are
@@ -127,9 +116,7 @@ impl Source {
 
     /// Opens a file if it is still the one that was shared.
     pub(crate) fn open_file(&self, file: u32) -> Result<File, ReadError> {
-        self.open_checked(file)
-            .map(|(opened, _)| opened)
-            .map_err(|why| self.error(file, why))
+        self.open_checked(file).map(|(opened, _)| opened).map_err(|why| self.error(file, why))
     }
 
     fn read_file(&self, file: u32, offset: u64, part: &mut [u8]) -> Result<(), ReadError> {
@@ -143,20 +130,13 @@ impl Source {
             })
         };
         read.map_err(|why| {
-            self.open
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&file);
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&file);
             self.error(file, why)
         })
     }
 
     fn kept_open(&self, file: u32) -> Result<(Arc<File>, Fingerprint), ReadFault> {
-        let known = self
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&file);
+        let known = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&file);
         if let Some(opened) = known {
             let (_, root) = self.place(file);
             return Ok((opened, self.expected(file, root)?));
@@ -174,10 +154,7 @@ impl Source {
         let opened = match self.root(root)?.below.file(&rel, OFlags::RDONLY) {
             // The folder may have been replaced since it was opened.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.roots
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&root);
+                self.roots.lock().unwrap_or_else(PoisonError::into_inner).remove(&root);
                 self.root(root)?.below.file(&rel, OFlags::RDONLY)?
             }
             opened => opened?,
@@ -197,28 +174,18 @@ impl Source {
     }
 
     fn root(&self, root: usize) -> Result<OpenRoot, ReadFault> {
-        let known = self
-            .roots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&root);
+        let known = self.roots.lock().unwrap_or_else(PoisonError::into_inner).get(&root);
         if let Some(known) = known {
             return Ok(known);
         }
         let below = Below::open(&self.share.roots[root].folder)?;
         // A share with names of its own may have a device below the root's folder.
-        let top = self.share.roots[root]
-            .names
-            .as_ref()
-            .map(|(_, real)| real.as_str());
+        let top = self.share.roots[root].names.as_ref().map(|(_, real)| real.as_str());
         let stat = match top {
             Some(real) => below.stat(real)?,
             None => rustix::fs::fstat(&**below.root()).map_err(io::Error::from)?,
         };
-        let opened = OpenRoot {
-            below: Arc::new(below),
-            dev: Fingerprint::of_stat(&stat).dev,
-        };
+        let opened = OpenRoot { below: Arc::new(below), dev: Fingerprint::of_stat(&stat).dev };
         let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
         roots.put(root, opened.clone(), 1);
         Ok(opened)
@@ -228,10 +195,7 @@ impl Source {
     fn place(&self, file: u32) -> (Cow<'_, str>, usize) {
         let rel = match &self.share.manifest {
             Some(manifest) => manifest.entries()[self.map.file(file).entry].path.as_str(),
-            None => self.share.roots[0]
-                .names
-                .as_ref()
-                .map_or("", |(shared, _)| shared),
+            None => self.share.roots[0].names.as_ref().map_or("", |(shared, _)| shared),
         };
         let top = rel.split('/').next().unwrap_or(rel);
         let roots = &self.share.roots;
@@ -244,11 +208,7 @@ impl Source {
     fn error(&self, file: u32, why: ReadFault) -> ReadError {
         let (rel, root) = self.place(file);
         let path: PathBuf = self.share.roots[root].folder.join(&*rel);
-        ReadError {
-            pieces: self.map.file(file).pieces,
-            path,
-            why,
-        }
+        ReadError { pieces: self.map.file(file).pieces, path, why }
     }
 }
 
@@ -277,10 +237,7 @@ pub(crate) fn read_pieces(
     let (mut piece, mut filled) = (range.start, 0);
     while piece < range.end {
         let at = map.locate(piece);
-        let here = map
-            .file(at.file)
-            .pieces
-            .intersect(PieceRange::new(piece, range.end));
+        let here = map.file(at.file).pieces.intersect(PieceRange::new(piece, range.end));
         let len = usize::try_from(map.bytes_of(here)).expect("a part of what fits");
         read_file(at.file, at.offset, &mut buf[filled..filled + len])?;
         filled += len;
@@ -319,9 +276,5 @@ fn read_then_check(
 }
 
 fn check(file: &File, expected: &Fingerprint) -> Result<(), ReadFault> {
-    if Fingerprint::of(file)? == *expected {
-        Ok(())
-    } else {
-        Err(ReadFault::Changed)
-    }
+    if Fingerprint::of(file)? == *expected { Ok(()) } else { Err(ReadFault::Changed) }
 }

@@ -53,11 +53,7 @@ impl Inner {
         if layout.pieces() <= 1 {
             return Ok(Some(Arc::new(Values::single(layout, id))));
         }
-        let known = self
-            .values
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id);
+        let known = self.values.lock().unwrap_or_else(PoisonError::into_inner).get(&id);
         if let Some(values) = known.filter(|values| *values.layout() == layout) {
             return Ok(Some(values));
         }
@@ -79,10 +75,7 @@ impl Inner {
     pub(crate) fn occupy(self: &Arc<Self>, part: PathBuf) -> Result<Occupied, StoreError> {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
         if active.insert(part.clone()) {
-            Ok(Occupied {
-                store: self.clone(),
-                part,
-            })
+            Ok(Occupied { store: self.clone(), part })
         } else {
             Err(StoreError::Busy { path: part })
         }
@@ -108,11 +101,7 @@ pub(crate) struct Occupied {
 
 impl Drop for Occupied {
     fn drop(&mut self) {
-        self.store
-            .active
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.part);
+        self.store.active.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.part);
     }
 }
 

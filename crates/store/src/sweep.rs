@@ -10,10 +10,8 @@ use rustix::io::Errno;
 
 use crate::disk::Disk;
 
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const FOLDER: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Folders deeper than any manifest has are not ours: they are left, and so is the part.
 const DEPTH_MAX: usize = potluck_base::limits::PATH_DEPTH + 1;
 
@@ -55,13 +53,10 @@ fn sweep(
     let mut empty = true;
     for (name, kind) in list(folder)? {
         // A name that is not text is in no manifest.
-        let path = name.to_str().ok().map(|name| {
-            if rel.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{rel}/{name}")
-            }
-        });
+        let path = name
+            .to_str()
+            .ok()
+            .map(|name| if rel.is_empty() { name.to_owned() } else { format!("{rel}/{name}") });
         let kept = path.as_deref().is_some_and(keep);
         let opened = match kind {
             FileType::Directory | FileType::Unknown => {
@@ -71,13 +66,7 @@ fn sweep(
         };
         match opened {
             Ok(below) => {
-                let bare = sweep(
-                    disk,
-                    below.as_fd(),
-                    &path.unwrap_or_default(),
-                    keep,
-                    depth + 1,
-                )?;
+                let bare = sweep(disk, below.as_fd(), &path.unwrap_or_default(), keep, depth + 1)?;
                 if kept || !bare {
                     empty = false;
                 } else {

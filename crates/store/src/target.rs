@@ -47,12 +47,8 @@ pub(crate) fn choose(outset: &Outset<'_>) -> Result<Start, StoreError> {
     let numbered = plan.on_exists == OnExists::Rename;
     records.retain(|r| r.asked == outset.asked && (r.name == outset.asked || numbered));
     // Unfinished ones first, then the newest.
-    records.sort_by_key(|record| {
-        (
-            record.stage == Stage::Finished,
-            std::cmp::Reverse(record.number),
-        )
-    });
+    records
+        .sort_by_key(|record| (record.stage == Stage::Finished, std::cmp::Reverse(record.number)));
     for record in records {
         let seen = look(outset, &record)?;
         let path = outset.folder_path.join(record.name.as_str());
@@ -65,9 +61,7 @@ pub(crate) fn choose(outset: &Outset<'_>) -> Result<Start, StoreError> {
         if seen.stands && !unharmed {
             match plan.on_exists {
                 OnExists::Refuse => {
-                    return Err(StoreError::TargetExists {
-                        path: seen.changed.unwrap_or(path),
-                    });
+                    return Err(StoreError::TargetExists { path: seen.changed.unwrap_or(path) });
                 }
                 OnExists::Overwrite => {
                     check_kind(outset, &record.name)?;
@@ -80,31 +74,17 @@ pub(crate) fn choose(outset: &Outset<'_>) -> Result<Start, StoreError> {
             }
         }
         let (name, target, placed) = (record.name.clone(), seen.target, seen.placed);
-        return Ok(Start {
-            record: Some(record),
-            name,
-            target,
-            placed,
-            ours,
-        });
+        return Ok(Start { record: Some(record), name, target, placed, ours });
     }
     let name = free_name(outset)?;
     let placed = vec![None; outset.map.files() as usize];
-    Ok(Start {
-        record: None,
-        name,
-        target: None,
-        placed,
-        ours: false,
-    })
+    Ok(Start { record: None, name, target: None, placed, ours: false })
 }
 
 /// The next name that nothing stands under, from `NAME (2)` on.
 pub(crate) fn next_free(folder: &Below, asked: &RelPath, is_folder: bool) -> Option<RelPath> {
     let names = (2..NUMBERS_MAX).map(|number| names::numbered(asked, number, is_folder));
-    names
-        .into_iter()
-        .find(|name| matches!(folder.find(name.as_str()), Ok(None)))
+    names.into_iter().find(|name| matches!(folder.find(name.as_str()), Ok(None)))
 }
 
 pub(crate) fn is_folder(stat: &Stat) -> bool {
@@ -131,10 +111,8 @@ fn free_name(outset: &Outset<'_>) -> Result<RelPath, StoreError> {
 /// A file replaces files and links, a folder only joins a folder.
 fn check_kind(outset: &Outset<'_>, name: &RelPath) -> Result<(), StoreError> {
     let path = outset.folder_path.join(name.as_str());
-    let found = outset
-        .folder
-        .find(name.as_str())
-        .map_err(|e| StoreError::io("look at", &path, e))?;
+    let found =
+        outset.folder.find(name.as_str()).map_err(|e| StoreError::io("look at", &path, e))?;
     let wants_folder = matches!(outset.plan.kind, PlanKind::Folder(_));
     match found {
         Some(stat) if is_folder(&stat) != wants_folder => Err(StoreError::TargetKind { path }),

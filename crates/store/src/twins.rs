@@ -29,9 +29,7 @@ impl Twins {
             if let [first, others @ ..] = equal
                 && !others.is_empty()
             {
-                twins
-                    .first
-                    .extend(others.iter().map(|other| (*other, *first)));
+                twins.first.extend(others.iter().map(|other| (*other, *first)));
                 twins.others.insert(*first, others.to_vec());
             }
         }

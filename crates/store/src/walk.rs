@@ -44,15 +44,7 @@ impl Walk {
         let home = rustix::fs::stat(home).ok().map(|stat| identity(&stat));
         let user = rustix::process::geteuid().as_raw();
         let (roots, files, folders, links) = Default::default();
-        Self {
-            roots,
-            files,
-            folders,
-            links,
-            warnings: Vec::new(),
-            home,
-            user,
-        }
+        Self { roots, files, folders, links, warnings: Vec::new(), home, user }
     }
 
     /// One of several paths, or a single file: an error here is the user's to know.
@@ -63,32 +55,18 @@ impl Walk {
             why: "its real name is not text".to_owned(),
         };
         let folder = top.path.parent().ok_or_else(no_name)?;
-        let real = top
-            .path
-            .file_name()
-            .and_then(OsStr::to_str)
-            .ok_or_else(no_name)?;
+        let real = top.path.file_name().and_then(OsStr::to_str).ok_or_else(no_name)?;
         let names = Some((top.name.as_str().to_owned(), real.to_owned()));
         if top.is_folder {
             let opened = open_folder(&top.path).map_err(fail)?;
-            self.roots.push(Root {
-                folder: folder.to_owned(),
-                dev: dev_of(&opened),
-                names,
-            });
-            return self
-                .top_folder(opened, Some(&top.name), &top.path)
-                .map_err(fail);
+            self.roots.push(Root { folder: folder.to_owned(), dev: dev_of(&opened), names });
+            return self.top_folder(opened, Some(&top.name), &top.path).map_err(fail);
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(&top.path, flags, Mode::empty()).map_err(|e| fail(e.into()))?;
         let fingerprint = Fingerprint::of(&file).map_err(fail)?;
         let stat = rustix::fs::fstat(&file).map_err(|e| fail(e.into()))?;
-        self.roots.push(Root {
-            folder: folder.to_owned(),
-            dev: fingerprint.dev,
-            names,
-        });
+        self.roots.push(Root { folder: folder.to_owned(), dev: fingerprint.dev, names });
         self.files.push(ScannedFile {
             rel: top.name.clone(),
             path: top.path.clone(),
@@ -106,13 +84,7 @@ impl Walk {
     ) -> io::Result<()> {
         let top = folder.as_fd();
         let entries = list(top)?;
-        let place = Place {
-            folder: top,
-            top,
-            below_top: "",
-            rel,
-            path,
-        };
+        let place = Place { folder: top, top, below_top: "", rel, path };
         self.entries(&place, entries);
         Ok(())
     }
@@ -141,9 +113,7 @@ impl Walk {
         mut kind: FileType,
         path: &Path,
     ) -> Result<(), String> {
-        let text = name
-            .to_str()
-            .map_err(|_| "its name is not text".to_owned())?;
+        let text = name.to_str().map_err(|_| "its name is not text".to_owned())?;
         let rel = match place.rel {
             Some(parent) => RelPath::parse(&format!("{}/{text}", parent.as_str())),
             None => RelPath::parse(text),
@@ -188,12 +158,7 @@ impl Walk {
         }
         let fingerprint = Fingerprint::of_stat(stat);
         let executable = stat.st_mode & 0o100 != 0;
-        self.files.push(ScannedFile {
-            rel,
-            path: path.to_owned(),
-            fingerprint,
-            executable,
-        });
+        self.files.push(ScannedFile { rel, path: path.to_owned(), fingerprint, executable });
         Ok(())
     }
 
@@ -226,9 +191,7 @@ impl Walk {
     fn link(&mut self, place: &Place<'_>, name: &CString, rel: RelPath) -> Result<(), String> {
         let target =
             rustix::fs::readlinkat(place.folder, name, Vec::new()).map_err(|e| e.to_string())?;
-        let target = target
-            .to_str()
-            .map_err(|_| "the link leads to a name that is not text")?;
+        let target = target.to_str().map_err(|_| "the link leads to a name that is not text")?;
         let own = join(place.below_top, name.to_str().unwrap_or_default());
         let lexically = RelPath::parse(&own).is_ok_and(|own| link_stays_inside(&own, target));
         if lexically && really_inside(place.top, &join(place.below_top, target)) {
@@ -240,10 +203,8 @@ impl Walk {
     }
 }
 
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const FOLDER: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 pub(crate) fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, FOLDER, Mode::empty())?)
@@ -267,13 +228,7 @@ fn list(folder: BorrowedFd<'_>) -> io::Result<Vec<(CString, FileType)>> {
 fn really_inside(top: BorrowedFd<'_>, path: &str) -> bool {
     use rustix::fs::{ResolveFlags, openat2};
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    match openat2(
-        top,
-        path,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        resolve,
-    ) {
+    match openat2(top, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
         Ok(_) | Err(Errno::NOENT) => true,
         Err(Errno::NOSYS | Errno::PERM) => really_inside_by_name(top, path),
         Err(_) => false,
@@ -296,11 +251,7 @@ fn really_inside_by_name(top: BorrowedFd<'_>, path: &str) -> bool {
 }
 
 fn join(parent: &str, name: &str) -> String {
-    if parent.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{parent}/{name}")
-    }
+    if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
 }
 
 pub(crate) fn dev_of(folder: &OwnedFd) -> u64 {

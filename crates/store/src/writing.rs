@@ -46,12 +46,7 @@ impl Download {
         }
         let mut marked = Marked::default();
         let mut progress = self.progress();
-        if progress
-            .partial
-            .range(range.start..range.end)
-            .next()
-            .is_some()
-        {
+        if progress.partial.range(range.start..range.end).next().is_some() {
             for piece in range.iter() {
                 let one = PieceRange::one(piece);
                 let right;
@@ -119,9 +114,7 @@ impl Download {
         } else {
             self.opened(at.file)?
         };
-        self.store
-            .disk
-            .write(&file, bytes, at.offset + u64::from(offset))
+        self.store.disk.write(&file, bytes, at.offset + u64::from(offset))
     }
 
     /// Whether a piece that was written bit by bit is right; it is read again if several wrote it.
@@ -140,15 +133,9 @@ impl Download {
         }
         partial.closed = true;
         let writing = |progress: &mut Progress| {
-            progress
-                .partial
-                .get(&piece)
-                .is_some_and(|partial| partial.writing > 0)
+            progress.partial.get(&piece).is_some_and(|partial| partial.writing > 0)
         };
-        progress = self
-            .quiet
-            .wait_while(progress, writing)
-            .unwrap_or_else(PoisonError::into_inner);
+        progress = self.quiet.wait_while(progress, writing).unwrap_or_else(PoisonError::into_inner);
         drop(progress);
         let right = self.is_right(&at);
         progress = self.progress();

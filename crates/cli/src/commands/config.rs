@@ -19,14 +19,10 @@ pub(crate) enum ConfigVerb {
 pub(crate) async fn run(verb: ConfigVerb, context: &Context) -> Result<(), CliError> {
     let ConfigVerb::Show = verb;
     let config = context.settings.load()?;
-    let running = Client::from_home(&config.home)
-        .await
-        .map_err(potluck_api::ApiError::from)?;
+    let running = Client::from_home(&config.home).await.map_err(potluck_api::ApiError::from)?;
     let reply = match running {
         Some(client) => client.run(Command::ConfigShow, |_| ()).await?,
-        None => Reply::Config(ConfigShown {
-            entries: config.shown(),
-        }),
+        None => Reply::Config(ConfigShown { entries: config.shown() }),
     };
     if context.ui.json_reply(&reply)? {
         return Ok(());
@@ -36,11 +32,7 @@ pub(crate) async fn run(verb: ConfigVerb, context: &Context) -> Result<(), CliEr
     };
     let mut table = Table::new(&["KEY", "FROM", "VALUE"], &[]);
     for entry in entries {
-        table.row(vec![
-            entry.key.clone(),
-            entry.origin.to_string(),
-            shown(&entry.value),
-        ]);
+        table.row(vec![entry.key.clone(), entry.origin.to_string(), shown(&entry.value)]);
     }
     for line in table.lines() {
         context.ui.out(&line)?;

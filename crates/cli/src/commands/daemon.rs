@@ -83,10 +83,7 @@ async fn run_here(args: RunArgs, context: &Context) -> Result<(), CliError> {
             return Err(ApiError::from(error).into());
         }
     };
-    context.ui.note(&format!(
-        "The node is running; its API is at http://{}.",
-        api.address
-    ));
+    context.ui.note(&format!("The node is running; its API is at http://{}.", api.address));
     tokio::select! {
         () = context.interrupt.wait() => {}
         () = handle.stopped() => {}
@@ -116,22 +113,12 @@ async fn start(args: StartArgs, context: &Context) -> Result<(), CliError> {
     let mut child = spawn(&args, context, &home, &log)?;
     let started = Instant::now();
     let client = loop {
-        if let Some(client) = client(&home)
-            .await?
-            .filter(|client| client.pid() == child.id())
-        {
+        if let Some(client) = client(&home).await?.filter(|client| client.pid() == child.id()) {
             break client;
         }
-        if let Some(ended) = child
-            .try_wait()
-            .map_err(|error| no_daemon(&log).because(&error))?
-        {
+        if let Some(ended) = child.try_wait().map_err(|error| no_daemon(&log).because(&error))? {
             let kind = kind_of(ended.code());
-            return Err(ApiError {
-                kind,
-                ..no_daemon(&log)
-            }
-            .into());
+            return Err(ApiError { kind, ..no_daemon(&log) }.into());
         }
         if started.elapsed() > START_TIME {
             return Err(no_daemon(&log).into());
@@ -154,16 +141,10 @@ async fn start(args: StartArgs, context: &Context) -> Result<(), CliError> {
 
 fn already_running(client: &Client, ui: &Ui) -> Result<(), CliError> {
     if client.is_daemon() {
-        ui.note(&format!(
-            "The daemon is running already, as process {}.",
-            client.pid()
-        ));
+        ui.note(&format!("The daemon is running already, as process {}.", client.pid()));
         return Ok(());
     }
-    let message = format!(
-        "another command runs this home's node, as process {}",
-        client.pid()
-    );
+    let message = format!("another command runs this home's node, as process {}", client.pid());
     let error = ApiError::new(ErrorKind::Busy, message);
     Err(error.hint("stop it first: \"potluck daemon stop\"").into())
 }
@@ -176,24 +157,14 @@ fn spawn(args: &StartArgs, context: &Context, home: &Path, log: &Path) -> Result
     let program = std::env::current_exe()
         .map_err(|error| cannot("this program does not find its own file", &error))?;
     make_home(home).map_err(|error| {
-        cannot(
-            &format!("the home {} cannot be made", shown_path(home)),
-            &error,
-        )
+        cannot(&format!("the home {} cannot be made", shown_path(home)), &error)
     })?;
     let log_file = open_log(log)
         .map_err(|error| cannot(&format!("{} cannot be written", shown_path(log)), &error))?;
-    let err_file = log_file
-        .try_clone()
-        .map_err(|error| cannot("the log cannot be shared", &error))?;
+    let err_file =
+        log_file.try_clone().map_err(|error| cannot("the log cannot be shared", &error))?;
     let mut process = Process::new(program);
-    process.args([
-        "daemon",
-        "run",
-        "--detached",
-        "--api-listen",
-        &args.api_listen.to_string(),
-    ]);
+    process.args(["daemon", "run", "--detached", "--api-listen", &args.api_listen.to_string()]);
     process.arg("--home").arg(home);
     if let Some(listen) = &context.settings.listen {
         process.arg("--listen").arg(listen);
@@ -202,17 +173,9 @@ fn spawn(args: &StartArgs, context: &Context, home: &Path, log: &Path) -> Result
         process.arg("--set").arg(format!("{key}={value}"));
     }
     // The daemon must not hold the folder that it was started from.
-    process
-        .current_dir(home)
-        .env_remove("POTLUCK_JSON")
-        .env_remove("POTLUCK_QUIET");
-    process
-        .stdin(Stdio::null())
-        .stdout(log_file)
-        .stderr(err_file);
-    process
-        .spawn()
-        .map_err(|error| cannot("the daemon cannot be started", &error))
+    process.current_dir(home).env_remove("POTLUCK_JSON").env_remove("POTLUCK_QUIET");
+    process.stdin(Stdio::null()).stdout(log_file).stderr(err_file);
+    process.spawn().map_err(|error| cannot("the daemon cannot be started", &error))
 }
 
 fn make_home(home: &Path) -> std::io::Result<()> {
@@ -249,10 +212,7 @@ fn no_daemon(log: &PathBuf) -> ApiError {
 
 fn kind_of(exit_code: Option<i32>) -> ErrorKind {
     let is = |kind: &ErrorKind| Some(i32::from(kind.exit_code())) == exit_code;
-    ErrorKind::ALL
-        .into_iter()
-        .find(is)
-        .unwrap_or(ErrorKind::Internal)
+    ErrorKind::ALL.into_iter().find(is).unwrap_or(ErrorKind::Internal)
 }
 
 async fn stop(context: &Context) -> Result<(), CliError> {
@@ -277,18 +237,14 @@ async fn stop(context: &Context) -> Result<(), CliError> {
         }
     }
     if !context.ui.json_reply(&reply)? {
-        context
-            .ui
-            .note(&format!("Process {} has stopped.", client.pid()));
+        context.ui.note(&format!("Process {} has stopped.", client.pid()));
     }
     Ok(())
 }
 
 fn pid_of_running(home: &Path) -> Option<u32> {
     let text = fs::read(home.join(potluck_api::API_FILE)).ok()?;
-    serde_json::from_slice::<potluck_api::ApiFile>(&text)
-        .ok()
-        .map(|file| file.pid)
+    serde_json::from_slice::<potluck_api::ApiFile>(&text).ok().map(|file| file.pid)
 }
 
 async fn status(context: &Context) -> Result<(), CliError> {

@@ -31,13 +31,7 @@ pub(crate) struct GetArgs {
     #[arg(short, long, env = "POTLUCK_OUTPUT", value_name = "WHERE")]
     output: Option<PathBuf>,
     /// Fetch only paths that match; can be given more than once
-    #[arg(
-        short,
-        long,
-        env = "POTLUCK_SELECT",
-        value_name = "GLOB",
-        value_delimiter = '\n'
-    )]
+    #[arg(short, long, env = "POTLUCK_SELECT", value_name = "GLOB", value_delimiter = '\n')]
     select: Vec<String>,
     /// Only list what the ticket holds
     #[arg(short, long, env = "POTLUCK_LIST", value_parser = BoolishValueParser::new())]
@@ -94,10 +88,8 @@ impl GetArgs {
             }
         };
         if !looks_like_ticket(&ticket) {
-            return Err(
-                ApiError::usage("this is not a ticket; tickets begin with \"pot1\"")
-                    .hint("\"potluck share PATH\" prints one on the other device"),
-            );
+            return Err(ApiError::usage("this is not a ticket; tickets begin with \"pot1\"")
+                .hint("\"potluck share PATH\" prints one on the other device"));
         }
         if self.list {
             return Ok(Command::List { ticket });
@@ -124,9 +116,7 @@ impl GetArgs {
 fn ticket_from_stdin() -> Result<String, ApiError> {
     let mut text = String::new();
     // White space around a ticket is allowed, so one that is too long must still look too long.
-    let read = std::io::stdin()
-        .take(2 * limits::TICKET_CHARS as u64)
-        .read_to_string(&mut text);
+    let read = std::io::stdin().take(2 * limits::TICKET_CHARS as u64).read_to_string(&mut text);
     match read {
         Ok(_) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
         Ok(_) => Err(ApiError::usage("standard input holds no ticket")),
@@ -138,12 +128,7 @@ fn ticket_from_stdin() -> Result<String, ApiError> {
 fn interrupted(error: ApiError, so_far: Option<(u64, u64)>) -> ApiError {
     let message = match so_far {
         Some((done, total)) => {
-            format!(
-                "{}; {} of {} are here",
-                error.message,
-                Bytes(done),
-                Bytes(total)
-            )
+            format!("{}; {} of {} are here", error.message, Bytes(done), Bytes(total))
         }
         None => error.message.clone(),
     };
@@ -159,11 +144,7 @@ fn show(reply: &Reply, ui: &Ui) -> Result<(), CliError> {
                 show_result(got, ui)?;
             }
             // What is there is right, but it is not everything.
-            if got.missing.is_empty() {
-                Ok(())
-            } else {
-                Err(CliError::Told(ErrorKind::Corrupt))
-            }
+            if got.missing.is_empty() { Ok(()) } else { Err(CliError::Told(ErrorKind::Corrupt)) }
         }
         Reply::Listing(_) => Ok(()),
         _ => Err(unexpected(reply)),
@@ -172,18 +153,11 @@ fn show(reply: &Reply, ui: &Ui) -> Result<(), CliError> {
 
 fn show_result(got: &GetResult, ui: &Ui) -> Result<(), CliError> {
     for failure in got.missing.iter().take(MISSING_SHOWN) {
-        ui.warn(&format!(
-            "{} is missing: {}",
-            shown(&failure.path),
-            shown(&failure.why)
-        ));
+        ui.warn(&format!("{} is missing: {}", shown(&failure.path), shown(&failure.why)));
     }
     if got.missing.len() > MISSING_SHOWN {
         let more = got.missing.len() - MISSING_SHOWN;
-        ui.warn(&format!(
-            "{} more are missing; --json names all",
-            counted(more as u64, "file")
-        ));
+        ui.warn(&format!("{} more are missing; --json names all", counted(more as u64, "file")));
     }
     ui.note(&summary(got));
     Ok(ui.out_path(&got.path)?)
@@ -222,11 +196,7 @@ fn show_listing(listing: &Listing, ui: &Ui) -> Result<(), CliError> {
         ui.out(&line)?;
     }
     let (files, bytes) = (counted(listing.files, "file"), Bytes(listing.bytes));
-    ui.note(&format!(
-        "{} ({}): {files}, {bytes}",
-        shown(&listing.name),
-        listing.id.short()
-    ));
+    ui.note(&format!("{} ({}): {files}, {bytes}", shown(&listing.name), listing.id.short()));
     Ok(())
 }
 
@@ -246,11 +216,7 @@ mod tests {
     use super::*;
 
     fn got() -> GetResult {
-        let from = |n, bytes| PeerShare {
-            peer: PeerId([n; 32]),
-            bytes,
-            in_ticket: n == 0,
-        };
+        let from = |n, bytes| PeerShare { peer: PeerId([n; 32]), bytes, in_ticket: n == 0 };
         GetResult {
             path: "/tmp/films".into(),
             id: ContentId([0; 32]),
@@ -270,12 +236,7 @@ mod tests {
         let expected =
             "12 files, 3.0 MB (1.0 MB were here already) in 2.0 s, 1.0 MB/s from 2 peers";
         assert_eq!(summary(&got()), expected);
-        let nothing = GetResult {
-            fetched_bytes: 0,
-            resumed_bytes: 0,
-            elapsed_ms: 0,
-            ..got()
-        };
+        let nothing = GetResult { fetched_bytes: 0, resumed_bytes: 0, elapsed_ms: 0, ..got() };
         assert_eq!(summary(&nothing), "12 files, 3.0 MB in 0.0 s");
     }
 
@@ -294,14 +255,9 @@ mod tests {
 
     #[test]
     fn who_stops_a_download_is_told_how_far_it_is_and_how_to_go_on() {
-        let error = interrupted(
-            ApiError::new(ErrorKind::Interrupted, "stopped"),
-            Some((1000, 2000)),
-        );
+        let error =
+            interrupted(ApiError::new(ErrorKind::Interrupted, "stopped"), Some((1000, 2000)));
         assert_eq!(error.message, "stopped; 1.0 kB of 2.0 kB are here");
-        assert_eq!(
-            error.hint.as_deref(),
-            Some("run the same command again to continue")
-        );
+        assert_eq!(error.hint.as_deref(), Some("run the same command again to continue"));
     }
 }

@@ -49,11 +49,7 @@ pub(crate) async fn run(args: LsArgs, context: &Context) -> Result<(), CliError>
 fn show_tickets(ui: &Ui, shares: &[ShareInfo]) -> Result<(), CliError> {
     let mut table = Table::new(&["ID", "NAME", "TICKET"], &[]);
     for share in shares {
-        table.row(vec![
-            share.id.short(),
-            shown(&share.name),
-            share.ticket.clone(),
-        ]);
+        table.row(vec![share.id.short(), shown(&share.name), share.ticket.clone()]);
     }
     print(ui, &table)
 }
@@ -82,11 +78,7 @@ fn show_shares(ui: &Ui, shares: &[ShareInfo]) -> Result<(), CliError> {
 fn show_downloads(ui: &Ui, downloads: &[DownloadInfo]) -> Result<(), CliError> {
     let mut table = Table::new(&["ID", "STATE", "DONE", "SIZE", "NAME", "TO"], &[2, 3]);
     for download in downloads {
-        let state = if download.running {
-            "fetching"
-        } else {
-            "stopped"
-        };
+        let state = if download.running { "fetching" } else { "stopped" };
         table.row(vec![
             download.id.short(),
             state.to_owned(),

@@ -56,8 +56,7 @@ fn table(peers: &[PeerInfo]) -> Table {
             peer.id.short(),
             peer.path.to_string(),
             if peer.dialled { "us" } else { "peer" }.to_owned(),
-            peer.rtt_ms
-                .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
+            peer.rtt_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
             Rate(peer.rate_down_bps).to_string(),
             Rate(peer.rate_up_bps).to_string(),
             Bytes(peer.received).to_string(),
@@ -71,8 +70,6 @@ fn table(peers: &[PeerInfo]) -> Table {
 }
 
 fn since(moment_ms: u64) -> Duration {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(Duration::from_millis(moment_ms))
 }

@@ -16,13 +16,7 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     what: What,
     /// How many receivers
-    #[arg(
-        short,
-        long,
-        env = "POTLUCK_COUNT",
-        value_name = "N",
-        default_value_t = 1
-    )]
+    #[arg(short, long, env = "POTLUCK_COUNT", value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
 }
@@ -47,20 +41,13 @@ async fn send(
 ) -> Result<(), CliError> {
     args.what.show_ticket(info, &context.ui)?;
     let mut meter = Meter::new(&context.ui);
-    meter.status(&format!(
-        "waiting for {}; Ctrl-C stops",
-        counted(args.count, "receiver")
-    ));
+    meter.status(&format!("waiting for {}; Ctrl-C stops", counted(args.count, "receiver")));
     let count = info.receivers_done.saturating_add(args.count);
     let result = await_receivers(door, info, count, &mut meter).await;
     let output = meter.finish();
     // Sent is sent: only what was shared before goes on being shared.
     if !info.known_before {
-        let _ = door
-            .ask(Command::Unshare {
-                id: info.id.to_string(),
-            })
-            .await;
+        let _ = door.ask(Command::Unshare { id: info.id.to_string() }).await;
     }
     let reply = match result {
         Ok(reply) => reply,
@@ -79,10 +66,7 @@ async fn send(
         return Err(unexpected(&reply));
     };
     let have = if args.count == 1 { "has" } else { "have" };
-    context.ui.note(&format!(
-        "{} {have} everything.",
-        counted(args.count, "receiver")
-    ));
+    context.ui.note(&format!("{} {have} everything.", counted(args.count, "receiver")));
     Ok(())
 }
 

@@ -59,9 +59,7 @@ async fn after_sharing(
     what.show_ticket(info, &context.ui)?;
     match door.joined() {
         Some(node) if node.is_daemon() => {
-            context
-                .ui
-                .note("The daemon serves it; \"potluck unshare\" ends that.");
+            context.ui.note("The daemon serves it; \"potluck unshare\" ends that.");
             Ok(())
         }
         _ => serve(door, info, command, context).await,
@@ -71,15 +69,8 @@ async fn after_sharing(
 impl What {
     /// The command, or why there is nothing to share.
     pub(super) fn to_command(&self) -> Result<Command, ApiError> {
-        let paths = self
-            .paths
-            .iter()
-            .map(|path| absolute(path))
-            .collect::<Result<_, _>>()?;
-        Ok(Command::Share {
-            paths,
-            name: self.name.clone(),
-        })
+        let paths = self.paths.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?;
+        Ok(Command::Share { paths, name: self.name.clone() })
     }
 
     /// Prints the ticket, and for a person how to use it.
@@ -88,10 +79,7 @@ impl What {
             return Ok(());
         }
         let (files, bytes) = (counted(info.files, "file"), Bytes(info.bytes));
-        ui.note(&format!(
-            "{}: {files}, {bytes}",
-            ui.bold(&shown(&info.name))
-        ));
+        ui.note(&format!("{}: {files}, {bytes}", ui.bold(&shown(&info.name))));
         if ui.is_watched() {
             self.show_qr(info, ui);
             ui.note("On the other device, type:\n");
@@ -107,10 +95,7 @@ impl What {
         if self.no_qr {
             return;
         }
-        for line in qr::lines(&info.ticket, columns.into())
-            .into_iter()
-            .flatten()
-        {
+        for line in qr::lines(&info.ticket, columns.into()).into_iter().flatten() {
             ui.note(&line);
         }
     }
@@ -157,7 +142,7 @@ async fn serve(
                     Err(error) => break Err(error),
                 },
             },
-            _ = look.tick() => look_at_peers(door, info, &meter).await,
+            _ = look.tick(), if context.ui.is_lively() => look_at_peers(door, info, &meter).await,
         }
     };
     let output = meter.finish();

@@ -40,15 +40,10 @@ fn table(status: &Status, is_running: bool) -> Table {
     row("home", shown_path(&status.home));
     if is_running {
         row("process", status.pid.to_string());
-        row(
-            "running for",
-            spoken(Duration::from_millis(status.uptime_ms)),
-        );
+        row("running for", spoken(Duration::from_millis(status.uptime_ms)));
         let listening: Vec<String> = status.listening.iter().map(ToString::to_string).collect();
         row("listening on", listening.join(", "));
-        let api = status
-            .api_address
-            .map(|address| format!("http://{address}"));
+        let api = status.api_address.map(|address| format!("http://{address}"));
         row("api", api.unwrap_or_else(|| "-".to_owned()));
     } else {
         row("running", "no".to_owned());

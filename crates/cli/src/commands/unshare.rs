@@ -22,10 +22,6 @@ pub(crate) async fn run(args: UnshareArgs, context: &Context) -> Result<(), CliE
     let Reply::Unshared(gone) = reply else {
         return Err(unexpected(&reply));
     };
-    context.ui.note(&format!(
-        "{} ({}) is no longer shared",
-        shown(&gone.name),
-        gone.id.short()
-    ));
+    context.ui.note(&format!("{} ({}) is no longer shared", shown(&gone.name), gone.id.short()));
     Ok(())
 }

@@ -50,12 +50,7 @@ impl Ui {
     #[cfg(test)]
     pub(crate) fn quiet() -> Self {
         set_colors(false);
-        Self {
-            json: false,
-            quiet: true,
-            out_is_terminal: false,
-            err_is_terminal: false,
-        }
+        Self { json: false, quiet: true, out_is_terminal: false, err_is_terminal: false }
     }
 
     /// Whether every line on stdout is to be JSON.
@@ -102,9 +97,7 @@ impl Ui {
     /// The last line in JSON; whether it was wanted.
     pub(crate) fn json_reply(&self, reply: &Reply) -> io::Result<bool> {
         if self.json {
-            self.json(&Line::Outcome(Outcome::Done {
-                reply: reply.clone(),
-            }))?;
+            self.json(&Line::Outcome(Outcome::Done { reply: reply.clone() }))?;
         }
         Ok(self.json)
     }
@@ -145,11 +138,7 @@ impl Ui {
 
     /// Yellow, if colours are wanted on stderr.
     pub(crate) fn yellow(&self, text: &str) -> String {
-        console::style(text)
-            .for_stderr()
-            .yellow()
-            .bold()
-            .to_string()
+        console::style(text).for_stderr().yellow().bold().to_string()
     }
 
     /// Bold, if colours are wanted on stderr.
@@ -175,11 +164,7 @@ pub(crate) fn shown_path(path: &Path) -> String {
 
 /// `1 file`, `2 files`.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// A duration as people say it: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`.
@@ -204,17 +189,7 @@ mod tests {
             .map(Duration::from_millis)
             .map(spoken)
             .into();
-        assert_eq!(
-            spoken,
-            [
-                "0.0 s",
-                "0.4 s",
-                "59 s",
-                "3 min 5 s",
-                "2 h 10 min",
-                "3 d 4 h"
-            ]
-        );
+        assert_eq!(spoken, ["0.0 s", "0.4 s", "59 s", "3 min 5 s", "2 h 10 min", "3 d 4 h"]);
     }
 
     #[test]

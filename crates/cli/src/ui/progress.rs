@@ -33,13 +33,7 @@ impl Meter {
             bar.enable_steady_tick(TICK);
             bar
         });
-        Self {
-            ui: ui.clone(),
-            bar,
-            last: None,
-            waiting_for: None,
-            output: Ok(()),
-        }
+        Self { ui: ui.clone(), bar, last: None, waiting_for: None, output: Ok(()) }
     }
 
     /// Shows an event.
@@ -54,26 +48,15 @@ impl Meter {
         match event {
             Event::Hashing { done, total, files } => {
                 self.draw(*done, *total, "hashing", || {
-                    format!(
-                        "{} of {}, {}",
-                        Bytes(*done),
-                        Bytes(*total),
-                        counted(*files, "file")
-                    )
+                    format!("{} of {}, {}", Bytes(*done), Bytes(*total), counted(*files, "file"))
                 });
             }
             Event::Progress(progress) => {
                 self.waiting_for = None;
-                self.draw(progress.done, progress.total, "fetching", || {
-                    moving(progress)
-                });
+                self.draw(progress.done, progress.total, "fetching", || moving(progress));
             }
             Event::Stage { stage, .. } => self.status(stage_name(*stage)),
-            Event::Waiting {
-                reason,
-                retry_in_ms,
-                ..
-            } => self.waiting(reason, *retry_in_ms),
+            Event::Waiting { reason, retry_in_ms, .. } => self.waiting(reason, *retry_in_ms),
             _ => self.tell(event),
         }
         self.remember(event);
@@ -187,7 +170,11 @@ pub(crate) fn moving(progress: &Progress) -> String {
         text += &format!("  {}", Rate(progress.rate_bps));
     }
     if let Some(eta) = progress.eta_s {
-        text += &format!("  {} left", spoken(Duration::from_secs(eta)));
+        let left = match eta {
+            0..60 => format!("{eta} s"),
+            _ => spoken(Duration::from_secs(eta)),
+        };
+        text += &format!("  {left} left");
     }
     if progress.files_total > 1 {
         text += &format!("  {}/{} files", progress.files_done, progress.files_total);
@@ -224,17 +211,8 @@ mod tests {
             files_done: 3,
             files_total: 12,
         };
-        assert_eq!(
-            moving(&progress),
-            "500 MB of 2.0 GB  112 MB/s  13 s left  3/12 files  1 peer"
-        );
-        let stalled = Progress {
-            rate_bps: 0.0,
-            eta_s: None,
-            peers: 0,
-            files_total: 1,
-            ..progress
-        };
+        assert_eq!(moving(&progress), "500 MB of 2.0 GB  112 MB/s  13 s left  3/12 files  1 peer");
+        let stalled = Progress { rate_bps: 0.0, eta_s: None, peers: 0, files_total: 1, ..progress };
         assert_eq!(moving(&stalled), "500 MB of 2.0 GB  0 peers");
     }
 }

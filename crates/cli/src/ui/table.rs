@@ -12,10 +12,7 @@ pub(crate) struct Table {
 impl Table {
     /// A table with these headings; the columns named in `right` stand at their right edge.
     pub(crate) fn new(headings: &[&str], right: &'static [usize]) -> Self {
-        Self {
-            rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()],
-            right,
-        }
+        Self { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()], right }
     }
 
     /// Adds a row.
@@ -27,19 +24,10 @@ impl Table {
     pub(crate) fn lines(&self) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
-            self.rows
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.width())
-                .max()
+            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max()
         };
-        let widths: Vec<usize> = (0..columns)
-            .map(|column| width(column).unwrap_or(0))
-            .collect();
-        self.rows
-            .iter()
-            .map(|row| self.line(row, &widths))
-            .collect()
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        self.rows.iter().map(|row| self.line(row, &widths)).collect()
     }
 
     fn line(&self, row: &[String], widths: &[usize]) -> String {
@@ -73,11 +61,7 @@ mod tests {
         table.row(vec!["日本".into(), "999 MB".into(), "日本語".into()]);
         assert_eq!(
             table.lines(),
-            [
-                "ID      SIZE  NAME",
-                "ab       1 B  films",
-                "日本  999 MB  日本語"
-            ]
+            ["ID      SIZE  NAME", "ab       1 B  films", "日本  999 MB  日本語"]
         );
     }
 }

@@ -28,10 +28,9 @@ pub(super) async fn events<N: Node>(
 async fn next(mut events: Receiver<Event>) -> Option<(Event, Receiver<Event>)> {
     let event = match events.recv().await {
         Ok(event) => event,
-        Err(RecvError::Lagged(missed)) => Event::Log {
-            level: LogLevel::Warn,
-            text: format!("{missed} events were missed"),
-        },
+        Err(RecvError::Lagged(missed)) => {
+            Event::Log { level: LogLevel::Warn, text: format!("{missed} events were missed") }
+        }
         Err(RecvError::Closed) => return None,
     };
     Some((event, events))

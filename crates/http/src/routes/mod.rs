@@ -76,9 +76,7 @@ impl Route {
 pub(crate) fn router<N: Node>(shared: Shared<N>) -> Router {
     Route::ALL
         .into_iter()
-        .fold(Router::new(), |router, route| {
-            router.route(route.path(), route.handler())
-        })
+        .fold(Router::new(), |router, route| router.route(route.path(), route.handler()))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .with_state(shared)
@@ -111,9 +109,5 @@ async fn health<N: Node>(State(shared): State<Shared<N>>) -> Response {
         let error = ApiError::new(ErrorKind::Interrupted, "the node is ending");
         return failure(StatusCode::SERVICE_UNAVAILABLE, error);
     }
-    Json(Health {
-        api: API_VERSION,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    })
-    .into_response()
+    Json(Health { api: API_VERSION, version: env!("CARGO_PKG_VERSION").to_owned() }).into_response()
 }

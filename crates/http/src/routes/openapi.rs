@@ -24,10 +24,7 @@ struct TokenScheme;
 impl Modify for TokenScheme {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        openapi
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("token", scheme);
+        openapi.components.get_or_insert_default().add_security_scheme("token", scheme);
     }
 }
 

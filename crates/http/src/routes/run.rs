@@ -47,11 +47,7 @@ pub(super) async fn run<N: Node>(
             return failure(rejection.status(), ApiError::usage(rejection.body_text()));
         }
     };
-    let format = if accepts_sse(&headers) {
-        Format::Sse
-    } else {
-        Format::Ndjson
-    };
+    let format = if accepts_sse(&headers) { Format::Sse } else { Format::Ndjson };
     let mut lines = Box::pin(stream::run(shared.node, command, shared.stopping));
     let first = lines.next().await;
     let status = match &first {
@@ -60,11 +56,7 @@ pub(super) async fn run<N: Node>(
         }
         _ => StatusCode::OK,
     };
-    respond(
-        status,
-        format,
-        futures_util::stream::iter(first).chain(lines),
-    )
+    respond(status, format, futures_util::stream::iter(first).chain(lines))
 }
 
 fn accepts_sse(headers: &HeaderMap) -> bool {
@@ -84,12 +76,7 @@ fn respond(
         Format::Sse => "text/event-stream",
     };
     let bytes = lines.map(move |line| Ok::<_, Infallible>(written(format, &line)));
-    (
-        status,
-        [(header::CONTENT_TYPE, kind)],
-        Body::from_stream(bytes),
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, kind)], Body::from_stream(bytes)).into_response()
 }
 
 fn written(format: Format, line: &Line) -> Bytes {

@@ -34,20 +34,14 @@ impl Node for FakeNode {
         self.asked.store(true, Ordering::SeqCst);
         match command {
             Command::Stop => {
-                let stage = Event::Stage {
-                    content: None,
-                    stage: Stage::Finishing,
-                };
+                let stage = Event::Stage { content: None, stage: Stage::Finishing };
                 events.send(stage).await.unwrap();
                 Ok(Reply::Stopping)
             }
             Command::Peers => {
                 let _notify = NotifyOnDrop(self.cancelled.clone());
-                let waiting = Event::Waiting {
-                    content: None,
-                    reason: "ever".into(),
-                    retry_in_ms: None,
-                };
+                let waiting =
+                    Event::Waiting { content: None, reason: "ever".into(), retry_in_ms: None };
                 events.send(waiting).await.unwrap();
                 std::future::pending().await
             }
@@ -80,14 +74,8 @@ async fn world() -> World {
         cancelled: Arc::default(),
         events: broadcast::channel(8).0,
     };
-    let server = serve_node(node.clone(), "127.0.0.1:0".parse().unwrap(), true)
-        .await
-        .unwrap();
-    World {
-        server,
-        node,
-        _home: home,
-    }
+    let server = serve_node(node.clone(), "127.0.0.1:0".parse().unwrap(), true).await.unwrap();
+    World { server, node, _home: home }
 }
 
 impl World {
@@ -151,12 +139,7 @@ async fn every_route_refuses_everybody_but_us() {
         format!("{ours}Host: evil.example\r\n"),
         String::new(),
     ];
-    let origins = [
-        "http://evil.example",
-        "null",
-        "https://localhost",
-        "http://localhost:1",
-    ];
+    let origins = ["http://evil.example", "null", "https://localhost", "http://localhost:1"];
     let tokens = [
         String::new(),
         "Authorization: Bearer \r\n".into(),
@@ -175,11 +158,7 @@ async fn every_route_refuses_everybody_but_us() {
         }
         for origin in origins {
             let headers = format!("{good}Origin: {origin}\r\n");
-            assert_eq!(
-                world.ask(route, &ours, &headers, stop).await.0,
-                403,
-                "{route:?} {origin}"
-            );
+            assert_eq!(world.ask(route, &ours, &headers, stop).await.0, 403, "{route:?} {origin}");
         }
         for wrong in tokens.iter().filter(|_| route != Route::Health) {
             let (status, answer) = world.ask(route, &ours, wrong, stop).await;
@@ -187,29 +166,18 @@ async fn every_route_refuses_everybody_but_us() {
             assert!(!answer.contains(token.as_str()));
         }
     }
-    assert!(
-        !world.node.asked.load(Ordering::SeqCst),
-        "a refused request reached the node"
-    );
+    assert!(!world.node.asked.load(Ordering::SeqCst), "a refused request reached the node");
 }
 
 #[tokio::test]
 async fn every_route_answers_us() {
     let world = world().await;
-    let origin = format!(
-        "Origin: http://localhost:{}\r\n",
-        world.server.address.port()
-    );
-    for host in [
-        world.host(),
-        format!("localhost:{}", world.server.address.port()),
-    ] {
+    let origin = format!("Origin: http://localhost:{}\r\n", world.server.address.port());
+    for host in [world.host(), format!("localhost:{}", world.server.address.port())] {
         for route in Route::ALL {
             let headers = world.bearer() + &origin;
             let host = format!("Host: {host}\r\n");
-            let (status, _) = world
-                .ask(route, &host, &headers, r#"{"type":"stop"}"#)
-                .await;
+            let (status, _) = world.ask(route, &host, &headers, r#"{"type":"stop"}"#).await;
             assert_eq!(status, 200, "{route:?}");
         }
     }
@@ -220,16 +188,10 @@ async fn every_route_answers_us() {
 #[tokio::test]
 async fn a_path_that_is_no_route_is_guarded_too() {
     let world = world().await;
-    let request = format!(
-        "GET /v2 HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
-        world.host()
-    );
+    let request = format!("GET /v2 HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", world.host());
     for (headers, expected) in [(String::new(), "401"), (world.bearer(), "404")] {
         let mut stream = TcpStream::connect(world.server.address).await.unwrap();
-        stream
-            .write_all(format!("{request}{headers}\r\n").as_bytes())
-            .await
-            .unwrap();
+        stream.write_all(format!("{request}{headers}\r\n").as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert_eq!(&answer[9..12], expected);
@@ -246,16 +208,8 @@ async fn a_stream_has_the_events_and_ends_with_the_outcome() {
         .filter(|line| line.starts_with('{'))
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert!(
-        matches!(lines[0], Line::Event(Event::Stage { .. })),
-        "{lines:?}"
-    );
-    assert_eq!(
-        lines[1],
-        Line::Outcome(Outcome::Done {
-            reply: Reply::Stopping
-        })
-    );
+    assert!(matches!(lines[0], Line::Event(Event::Stage { .. })), "{lines:?}");
+    assert_eq!(lines[1], Line::Outcome(Outcome::Done { reply: Reply::Stopping }));
     assert_eq!(lines.len(), 2);
 }
 
@@ -270,11 +224,9 @@ async fn a_command_that_fails_at_once_has_the_status_of_its_kind() {
 #[tokio::test]
 async fn what_is_no_command_is_refused_with_a_reason() {
     let world = world().await;
-    for (body, expected) in [
-        ("{", 400),
-        (r#"{"type":"dance"}"#, 422),
-        (r#"{"type":"unshare","id":"a","x":1}"#, 422),
-    ] {
+    for (body, expected) in
+        [("{", 400), (r#"{"type":"dance"}"#, 422), (r#"{"type":"unshare","id":"a","x":1}"#, 422)]
+    {
         let (status, answer) = world.run(body).await;
         assert_eq!(status, expected, "{body}");
         assert!(answer.contains(r#""kind":"usage""#), "{answer}");
@@ -305,11 +257,7 @@ async fn a_server_that_stops_tells_commands_that_they_are_interrupted() {
     stream.read_exact(&mut answer).await.unwrap();
     world.server.stop().await;
     stream.read_to_end(&mut answer).await.unwrap();
-    assert!(
-        String::from_utf8(answer)
-            .unwrap()
-            .contains(r#""kind":"interrupted""#)
-    );
+    assert!(String::from_utf8(answer).unwrap().contains(r#""kind":"interrupted""#));
 }
 
 #[tokio::test]
@@ -323,10 +271,7 @@ async fn an_address_that_others_could_reach_is_refused() {
     };
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let refused = serve_node(node.clone(), listen.parse().unwrap(), false).await;
-        assert!(
-            matches!(refused, Err(HttpError::NotLoopback(_))),
-            "{listen}"
-        );
+        assert!(matches!(refused, Err(HttpError::NotLoopback(_))), "{listen}");
     }
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
 }
@@ -338,17 +283,10 @@ async fn watchers_see_what_happens_in_the_node() {
     let mut stream = world.send(Route::Events, &host, &world.bearer(), "").await;
     let mut answer = vec![0; 12];
     stream.read_exact(&mut answer).await.unwrap();
-    let event = Event::Warning {
-        text: "a link was skipped".into(),
-        path: None,
-    };
+    let event = Event::Warning { text: "a link was skipped".into(), path: None };
     world.node.events.send(event).unwrap();
     while !String::from_utf8_lossy(&answer).contains("a link was skipped") {
-        assert_ne!(
-            stream.read_buf(&mut answer).await.unwrap(),
-            0,
-            "the stream ended"
-        );
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "the stream ended");
     }
 }
 
@@ -359,8 +297,5 @@ async fn a_node_that_is_ending_takes_no_more_commands_and_says_so() {
     let host = format!("Host: {}\r\n", world.host());
     assert_eq!(world.ask(Route::Health, &host, "", "").await.0, 503);
     let (status, answer) = world.run(r#"{"type":"peers"}"#).await;
-    assert!(
-        answer.contains(r#""kind":"interrupted""#),
-        "{status} {answer}"
-    );
+    assert!(answer.contains(r#""kind":"interrupted""#), "{status} {answer}");
 }

@@ -10,10 +10,7 @@ use crate::{Attempt, DialFault, Endpoint, LinkError, Transport};
 
 /// An address of this machine where nobody listens.
 fn deserted() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,9 +34,7 @@ async fn a_stranger_in_the_peers_place_is_refused_over_both_transports() {
 async fn another_version_is_called_that_over_both_transports() {
     for (tcp, quic) in [(true, false), (false, true)] {
         let us = endpoint(1, tcp, quic).await;
-        let newer = Endpoint::bind_as(loopback(2, tcp, quic), b"potluck/2")
-            .await
-            .unwrap();
+        let newer = Endpoint::bind_as(loopback(2, tcp, quic), b"potluck/2").await.unwrap();
         let error = soon(us.dial(&newer.addr())).await.unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -53,36 +48,19 @@ async fn another_version_is_called_that_over_both_transports() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dial_that_reaches_nobody_says_why_for_each_address() {
-    let (us, stranger) = (
-        endpoint(1, true, false).await,
-        endpoint(2, true, false).await,
-    );
+    let (us, stranger) = (endpoint(1, true, false).await, endpoint(2, true, false).await);
     // One that takes connections and says nothing: the time limit of a handshake.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
-    let places = [
-        deserted(),
-        stranger.addr().direct[0],
-        mute.local_addr().unwrap(),
-    ];
+    let places = [deserted(), stranger.addr().direct[0], mute.local_addr().unwrap()];
     let start = Instant::now();
     let error = soon(us.dial(&at(3, &places))).await.unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(11));
     let text = error.to_string();
-    let LinkError::Unreachable { peer, attempts } = error else {
-        panic!("{error:?}")
-    };
+    let LinkError::Unreachable { peer, attempts } = error else { panic!("{error:?}") };
     assert_eq!(peer, id(3));
-    let faults = [
-        DialFault::Refused,
-        DialFault::WrongKey(Some(id(2))),
-        DialFault::TimedOut,
-    ];
+    let faults = [DialFault::Refused, DialFault::WrongKey(Some(id(2))), DialFault::TimedOut];
     for (place, fault) in places.into_iter().zip(faults) {
-        let attempt = Attempt {
-            over: Transport::Tcp,
-            to: place.to_string(),
-            fault,
-        };
+        let attempt = Attempt { over: Transport::Tcp, to: place.to_string(), fault };
         assert!(attempts.contains(&attempt), "{attempt} in {attempts:?}");
         assert!(text.contains(&attempt.to_string()), "{text}");
     }
@@ -103,10 +81,7 @@ async fn an_address_that_is_dead_does_not_hide_one_that_lives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn quic_is_taken_where_tcp_is_refused_or_swallowed() {
-    let (us, them) = (
-        endpoint(1, true, true).await,
-        endpoint(2, false, true).await,
-    );
+    let (us, them) = (endpoint(1, true, true).await, endpoint(2, false, true).await);
     let addr = them.addr();
     let link = soon(us.dial(&addr)).await.unwrap();
     assert_eq!(link.path().kind, PathKind::DirectQuic);
@@ -135,9 +110,8 @@ async fn a_dial_over_many_addresses_makes_one_link() {
     let them = Endpoint::bind(config).await.unwrap();
     let (us, later) = (endpoint(1, true, true).await, endpoint(3, true, true).await);
     let port = them.addr().direct[0].port();
-    let places: Vec<SocketAddr> = (1..9)
-        .map(|last| SocketAddr::from(([127, 0, 0, last], port)))
-        .collect();
+    let places: Vec<SocketAddr> =
+        (1..9).map(|last| SocketAddr::from(([127, 0, 0, last], port))).collect();
     let link = soon(us.dial(&at(2, &places))).await.unwrap();
     assert_eq!(soon(them.accept()).await.unwrap().peer(), id(1));
     // Whoever comes next is somebody else.
@@ -149,24 +123,12 @@ async fn a_dial_over_many_addresses_makes_one_link() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ourselves_nobody_and_nonsense_are_not_dialled() {
     let us = endpoint(1, true, true).await;
-    assert!(matches!(
-        us.dial(&us.addr()).await,
-        Err(LinkError::Ourselves)
-    ));
+    assert!(matches!(us.dial(&us.addr()).await, Err(LinkError::Ourselves)));
     let unknown = PeerAddr::unknown(id(2));
     assert!(matches!(us.dial(&unknown).await, Err(LinkError::NoAddress(peer)) if peer == id(2)));
-    let nonsense = [
-        "0.0.0.0:1",
-        "255.255.255.255:1",
-        "224.0.0.1:1",
-        "127.0.0.1:0",
-        "[::]:1",
-    ];
+    let nonsense = ["0.0.0.0:1", "255.255.255.255:1", "224.0.0.1:1", "127.0.0.1:0", "[::]:1"];
     let nonsense = at(2, &nonsense.map(|text| text.parse().unwrap()));
-    assert!(matches!(
-        us.dial(&nonsense).await,
-        Err(LinkError::NoAddress(_))
-    ));
+    assert!(matches!(us.dial(&nonsense).await, Err(LinkError::NoAddress(_))));
     // A relay is nothing to a node without relays.
     let relay = Some("https://relay.invalid".to_owned());
     assert!(us.dial(&PeerAddr { relay, ..unknown }).await.is_err());
@@ -183,12 +145,6 @@ async fn a_port_that_is_taken_is_told() {
     );
     let mut config = loopback(1, true, true);
     config.listen.push("[::1]:7".parse().unwrap());
-    assert!(matches!(
-        Endpoint::bind(config).await,
-        Err(LinkError::Config(_))
-    ));
-    assert!(matches!(
-        Endpoint::bind(loopback(1, false, false)).await,
-        Err(LinkError::Config(_))
-    ));
+    assert!(matches!(Endpoint::bind(config).await, Err(LinkError::Config(_))));
+    assert!(matches!(Endpoint::bind(loopback(1, false, false)).await, Err(LinkError::Config(_))));
 }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use iroh::endpoint::ConnectionError;
 use potluck_base::limits;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -15,10 +16,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{endpoint, id, join, secret, soon};
+use crate::bind::UdpPlace;
 use crate::preface::{self, LinkId, Preface, Purpose};
-use crate::tls::{Handshake, TlsKeys, TlsStream};
+use crate::tls::{Handshake, TlsKeys, TlsLaneTx, TlsStream};
 use crate::tls_dial::{self, Taken};
-use crate::{ALPN, DialFault, Endpoint, LinkError};
+use crate::{ALPN, DialFault, Endpoint, LinkError, quic, quic_dial};
 
 /// A peer that knows the protocol and keeps to it only as far as it likes.
 async fn raw(
@@ -55,10 +57,7 @@ async fn assert_serves(them: &Endpoint) {
 /// Reads until the other side hangs up.
 async fn hung_up(stream: &mut TcpStream) {
     let mut waste = [0; 1024];
-    while soon(stream.read(&mut waste))
-        .await
-        .is_ok_and(|count| count > 0)
-    {}
+    while soon(stream.read(&mut waste)).await.is_ok_and(|count| count > 0) {}
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,19 +65,12 @@ async fn strangers_are_hung_up_on_and_others_are_served() {
     let them = endpoint(2, true, false).await;
     let place = them.addr().direct[0];
     let oversized: &[u8] = &[22, 3, 1, 255, 255];
-    for garbage in [
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(),
-        &[0; 600],
-        oversized,
-    ] {
+    for garbage in [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(), &[0; 600], oversized] {
         let mut stranger = TcpStream::connect(place).await.unwrap();
         let start = std::time::Instant::now();
         stranger.write_all(garbage).await.unwrap();
         hung_up(&mut stranger).await;
-        assert!(
-            start.elapsed() < limits::HELLO_TIME,
-            "before its time is up"
-        );
+        assert!(start.elapsed() < limits::HELLO_TIME, "before its time is up");
     }
     assert_serves(&them).await;
 }
@@ -140,10 +132,7 @@ impl ServerCertVerifier for Gullible {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![
-            SignatureScheme::ED25519,
-            SignatureScheme::ECDSA_NISTP256_SHA256,
-        ]
+        vec![SignatureScheme::ED25519, SignatureScheme::ECDSA_NISTP256_SHA256]
     }
 }
 
@@ -157,11 +146,7 @@ async fn a_flood_of_silent_connections_does_not_keep_an_honest_dial_out() {
     }
     let start = std::time::Instant::now();
     assert_serves(&them).await;
-    assert!(
-        start.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     // All but the last ones were thrown out to make room.
     for stranger in &mut silent[..200 - limits::LINKS_HALF_OPEN] {
         hung_up(stranger).await;
@@ -194,18 +179,13 @@ async fn a_frame_that_is_too_large_ends_the_link() {
     for length in [too_large, u32::MAX, 1 << 31 | 201] {
         let mut raw = raw_control(1, place, LinkId::random()).await;
         let link = soon(them.accept()).await.unwrap();
-        raw.write_all(&[3, 0, 0, 0, b'o', b'n', b'e'])
-            .await
-            .unwrap();
+        raw.write_all(&[3, 0, 0, 0, b'o', b'n', b'e']).await.unwrap();
         raw.write_all(&length.to_le_bytes()).await.unwrap();
         assert_eq!(soon(link.recv()).await.unwrap().unwrap(), "one");
         let error = soon(link.recv()).await.unwrap_err();
         assert!(matches!(error, LinkError::Misbehaved(_)), "{error:?}");
         soon(link.closed()).await;
-        assert!(matches!(
-            link.send(Bytes::new()).await,
-            Err(LinkError::Misbehaved(_))
-        ));
+        assert!(matches!(link.send(Bytes::new()).await, Err(LinkError::Misbehaved(_))));
     }
 }
 
@@ -244,17 +224,27 @@ async fn a_lane_that_is_cut_off_or_damaged_is_an_error_at_that_place() {
     let mut rx = soon(far.incoming_lane()).await.unwrap();
     let mut socket = lane.into_socket();
     // A record as it should look, but nobody sealed it.
-    socket
-        .write_all(&[[23, 3, 3, 0, 40].as_slice(), &[9; 40]].concat())
-        .await
-        .unwrap();
-    let error = join(thread::spawn(move || {
-        rx.recv_exact(&mut [0; 5]).unwrap_err()
-    }))
-    .await;
+    socket.write_all(&[[23, 3, 3, 0, 40].as_slice(), &[9; 40]].concat()).await.unwrap();
+    let error = join(thread::spawn(move || rx.recv_exact(&mut [0; 5]).unwrap_err())).await;
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     // The link itself is none the worse.
     assert!(far.why_closed().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_nobody_reads_is_given_up() {
+    let them = endpoint(2, true, false).await;
+    let (place, link) = (them.addr().direct[0], LinkId::random());
+    let _control = raw_control(1, place, link).await;
+    let far = soon(them.accept()).await.unwrap();
+    let lane = raw(1, place, Purpose::LaneToAcceptor, link).await.unwrap();
+    let _unread = soon(far.incoming_lane()).await.unwrap();
+    let mut tx = TlsLaneTx::with_patience(lane, Duration::from_millis(100)).unwrap();
+    let sender = thread::spawn(move || {
+        let error = (0..4096).find_map(|_| tx.send(&[b"x", &[0; 256 * 1024]]).err()).unwrap();
+        (error.kind(), tx.send(&[b"x"]).unwrap_err().kind())
+    });
+    assert_eq!(join(sender).await, (io::ErrorKind::TimedOut, io::ErrorKind::BrokenPipe));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,10 +264,7 @@ async fn a_lane_finds_only_the_link_of_its_own_key() {
         for _ in 0..limits::LANES_PER_LINK {
             lanes.push(raw(1, place, purpose, link).await.unwrap());
         }
-        assert_eq!(
-            raw(1, place, purpose, link).await.err(),
-            Some(DialFault::Busy)
-        );
+        assert_eq!(raw(1, place, purpose, link).await.err(), Some(DialFault::Busy));
     }
     let second = raw(1, place, Purpose::Control, link).await;
     assert_eq!(second.err(), Some(DialFault::Busy), "the id is taken");
@@ -292,16 +279,12 @@ async fn a_lane_finds_only_the_link_of_its_own_key() {
 async fn a_connection_that_is_never_told_to_go_is_no_link() {
     let them = endpoint(2, true, false).await;
     let place = them.addr().direct[0];
-    let hesitant = raw(1, place, Purpose::Control, LinkId::random())
-        .await
-        .unwrap();
+    let hesitant = raw(1, place, Purpose::Control, LinkId::random()).await.unwrap();
     let _decided = raw_control(3, place, LinkId::random()).await;
     assert_eq!(soon(them.accept()).await.unwrap().peer(), id(3));
     drop(hesitant);
     // A word that is not "go" is none either.
-    let mut confused = raw(1, place, Purpose::Control, LinkId::random())
-        .await
-        .unwrap();
+    let mut confused = raw(1, place, Purpose::Control, LinkId::random()).await.unwrap();
     confused.write_all(&[9]).await.unwrap();
     assert!(soon(confused.read_exact(&mut [0])).await.is_err());
 }
@@ -323,10 +306,7 @@ async fn a_node_with_enough_links_says_so_and_keeps_room_for_its_own_dials() {
     };
     assert_eq!(busy, DialFault::Busy);
     let other = endpoint(4, true, false).await;
-    assert!(matches!(
-        soon(other.dial(&them.addr())).await,
-        Err(LinkError::Busy)
-    ));
+    assert!(matches!(soon(other.dial(&them.addr())).await, Err(LinkError::Busy)));
     soon(them.dial(&other.addr())).await.unwrap();
     // Room comes back with every link that ends.
     drop(links);
@@ -345,10 +325,45 @@ async fn a_peer_that_does_not_read_is_hung_up_on() {
             break error;
         }
     };
-    assert_eq!(
-        error.to_string(),
-        "the link is broken: the peer takes nothing any more"
-    );
+    assert_eq!(error.to_string(), "the link is broken: the peer takes nothing any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_over_quic_ends_only_the_link_of_whoever_says_it() {
+    let them = endpoint(2, false, true).await;
+    let place = UdpPlace { address: "127.0.0.1:0".parse().unwrap(), optional: false };
+    let stranger = quic::bind(&secret(3), ALPN, &[place], &[]).await.unwrap();
+    let target = quic::target(&them.addr(), &them.addr().direct, false).unwrap();
+
+    let connection = stranger.connect(target.clone(), ALPN).await.unwrap();
+    let (mut tx, _rx) = connection.open_bi().await.unwrap();
+    tx.write_all(&[9; 17]).await.unwrap();
+    let closed = soon(connection.closed()).await;
+    assert!(matches!(closed, ConnectionError::ApplicationClosed(_)), "{closed}");
+
+    let preface = Preface { purpose: Purpose::Control, link: LinkId::random() };
+    let dialled = quic_dial::dial(stranger.clone(), target, ALPN.to_vec(), preface).await;
+    let quic_dial::Taken { connection, mut control } = dialled.unwrap();
+    preface::go(&mut control).await.unwrap();
+    let link = soon(them.accept()).await.unwrap();
+    // A lane that begins with something else is none; the next one is.
+    for mark in [9, 4] {
+        let mut lane = connection.open_uni().await.unwrap();
+        lane.write_all(&[mark, mark]).await.unwrap();
+        lane.finish().unwrap();
+    }
+    let mut rx = soon(link.incoming_lane()).await.unwrap();
+    let received = thread::spawn(move || {
+        let mut byte = [0];
+        rx.recv_exact(&mut byte).map(|()| byte[0])
+    });
+    assert_eq!(join(received).await.unwrap(), 4);
+    control.0.write_all(&u32::MAX.to_le_bytes()).await.unwrap();
+    assert!(matches!(soon(link.recv()).await, Err(LinkError::Misbehaved(_))));
+
+    let honest = endpoint(1, false, true).await;
+    soon(honest.dial(&them.addr())).await.unwrap();
+    assert_eq!(soon(them.accept()).await.unwrap().peer(), id(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -356,9 +371,7 @@ async fn someone_who_only_shakes_hands_is_let_go_in_time() {
     let them = endpoint(2, true, false).await;
     let socket = TcpStream::connect(them.addr().direct[0]).await.unwrap();
     let keys = TlsKeys::new(&secret(1), ALPN);
-    let mut stream = TlsStream::shake(socket, Handshake::dial(&keys, id(2)))
-        .await
-        .unwrap();
+    let mut stream = TlsStream::shake(socket, Handshake::dial(&keys, id(2))).await.unwrap();
     assert_eq!(stream.peer(), id(2));
     assert!(soon(stream.read_exact(&mut [0])).await.is_err());
 }

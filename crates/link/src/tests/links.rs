@@ -17,10 +17,8 @@ async fn frames_arrive_in_order_both_ways() {
         assert_eq!((pair.near.peer(), pair.far.peer()), (id(2), id(1)));
         assert!(pair.near.dialled() && !pair.far.dialled());
         let sizes = [0, 1, 5, 1000, 70_000, limits::FRAME_BYTES, 3];
-        let frames: Vec<Bytes> = sizes
-            .iter()
-            .map(|size| pattern(*size as u32, *size).into())
-            .collect();
+        let frames: Vec<Bytes> =
+            sizes.iter().map(|size| pattern(*size as u32, *size).into()).collect();
         for (tx, rx) in [(&pair.near, &pair.far), (&pair.far, &pair.near)] {
             let send = async {
                 for frame in &frames {
@@ -35,10 +33,7 @@ async fn frames_arrive_in_order_both_ways() {
             soon(async { tokio::join!(send, receive) }).await;
         }
         let large = Bytes::from(vec![0; limits::FRAME_BYTES + 1]);
-        assert!(matches!(
-            pair.near.send(large).await,
-            Err(LinkError::FrameTooLarge(_))
-        ));
+        assert!(matches!(pair.near.send(large).await, Err(LinkError::FrameTooLarge(_))));
     }
 }
 
@@ -87,10 +82,7 @@ async fn what_is_queued_arrives_before_the_link_closes_and_the_reason_too() {
     for over in ALL {
         let pair = Pair::new(over).await;
         for number in 0..100_u8 {
-            pair.near
-                .send(Bytes::from(vec![number; 3000]))
-                .await
-                .unwrap();
+            pair.near.send(Bytes::from(vec![number; 3000])).await.unwrap();
         }
         pair.near.close("that was \u{1b}[31mall");
         for number in 0..100_u8 {
@@ -99,20 +91,11 @@ async fn what_is_queued_arrives_before_the_link_closes_and_the_reason_too() {
         }
         assert!(matches!(soon(pair.far.recv()).await, Ok(None)), "{over:?}");
         let why = pair.far.why_closed().unwrap();
-        assert_eq!(
-            why, "closed by the peer: that was \\u{1b}[31mall",
-            "{over:?}"
-        );
+        assert_eq!(why, "closed by the peer: that was \\u{1b}[31mall", "{over:?}");
         soon(pair.far.closed()).await;
-        assert!(matches!(
-            pair.far.send(Bytes::new()).await,
-            Err(LinkError::Closed)
-        ));
+        assert!(matches!(pair.far.send(Bytes::new()).await, Err(LinkError::Closed)));
         assert!(matches!(pair.near.recv().await, Ok(None)));
-        assert!(matches!(
-            pair.near.outgoing_lane().await,
-            Err(LinkError::Closed)
-        ));
+        assert!(matches!(pair.near.outgoing_lane().await, Err(LinkError::Closed)));
         assert!(pair.near.incoming_lane().await.is_none());
     }
 }
@@ -120,18 +103,10 @@ async fn what_is_queued_arrives_before_the_link_closes_and_the_reason_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_nobody_holds_closes() {
     for over in ALL {
-        let Pair {
-            near,
-            far,
-            us: _us,
-            them: _them,
-        } = Pair::new(over).await;
+        let Pair { near, far, us: _us, them: _them } = Pair::new(over).await;
         let second = near.clone();
         drop(near);
-        second
-            .send(Bytes::from_static(b"still here"))
-            .await
-            .unwrap();
+        second.send(Bytes::from_static(b"still here")).await.unwrap();
         assert_eq!(soon(far.recv()).await.unwrap().unwrap(), "still here");
         drop(second);
         assert!(matches!(soon(far.recv()).await, Ok(None)), "{over:?}");
@@ -163,11 +138,7 @@ async fn closing_a_link_wakes_whoever_is_blocked_on_its_lanes() {
         .unwrap();
         let start = Instant::now();
         pair.far.close("enough");
-        assert_eq!(
-            join(reader).await.kind(),
-            io::ErrorKind::UnexpectedEof,
-            "{over:?}"
-        );
+        assert_eq!(join(reader).await.kind(), io::ErrorKind::UnexpectedEof, "{over:?}");
         join(writer).await;
         assert!(start.elapsed() < Duration::from_secs(2), "{over:?}");
         drop((tx_there, rx_back));
@@ -215,10 +186,7 @@ async fn the_path_says_what_carries_the_link() {
         let pair = Pair::new(over).await;
         for (link, to) in [(&pair.near, &pair.them), (&pair.far, &pair.us)] {
             let path = link.path();
-            assert_eq!(
-                (path.kind, path.rtt.is_some()),
-                (kind, over != Over::Memory)
-            );
+            assert_eq!((path.kind, path.rtt.is_some()), (kind, over != Over::Memory));
             if over == Over::Quic || (over == Over::Tcp && link.dialled()) {
                 assert_eq!(path.remote, to.addr().direct[0].to_string());
             }
@@ -237,10 +205,7 @@ async fn an_endpoint_that_closes_takes_its_links_along() {
         assert!(pair.them.accept().await.is_none());
         // Over QUIC one only notices when time is up.
         assert!(over == Over::Quic || pair.us.dial(&pair.them.addr()).await.is_err());
-        assert!(matches!(
-            pair.them.dial(&pair.us.addr()).await,
-            Err(LinkError::Closed)
-        ));
+        assert!(matches!(pair.them.dial(&pair.us.addr()).await, Err(LinkError::Closed)));
     }
 }
 
@@ -260,20 +225,13 @@ async fn tcp_and_udp_share_one_port_and_the_address_leads_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_listens_everywhere_names_loopback_only_if_there_is_nothing_else() {
     for quic in [true, false] {
-        let config = EndpointConfig {
-            quic,
-            ..EndpointConfig::new(secret(2))
-        };
+        let config = EndpointConfig { quic, ..EndpointConfig::new(secret(2)) };
         let them = Endpoint::bind(config).await.unwrap();
         let addr = them.addr();
         let port = addr.direct[0].port();
         assert!(port != 0 && addr.direct.iter().all(|place| place.port() == port));
         assert!(addr.direct.len() <= limits::PEER_ADDRS);
-        let loopback = addr
-            .direct
-            .iter()
-            .filter(|place| place.ip().is_loopback())
-            .count();
+        let loopback = addr.direct.iter().filter(|place| place.ip().is_loopback()).count();
         assert!(loopback == 0 || loopback == addr.direct.len());
         assert!(addr.direct.iter().all(|place| !place.ip().is_unspecified()));
         // Both families lead there.

@@ -27,12 +27,7 @@ fn id(seed: u8) -> PeerId {
 
 fn loopback(seed: u8, tcp: bool, quic: bool) -> EndpointConfig {
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    EndpointConfig {
-        listen,
-        tcp,
-        quic,
-        ..EndpointConfig::new(secret(seed))
-    }
+    EndpointConfig { listen, tcp, quic, ..EndpointConfig::new(secret(seed)) }
 }
 
 async fn endpoint(seed: u8, tcp: bool, quic: bool) -> Endpoint {
@@ -40,11 +35,7 @@ async fn endpoint(seed: u8, tcp: bool, quic: bool) -> Endpoint {
 }
 
 fn at(seed: u8, direct: &[SocketAddr]) -> PeerAddr {
-    PeerAddr {
-        id: id(seed),
-        direct: direct.to_vec(),
-        relay: None,
-    }
+    PeerAddr { id: id(seed), direct: direct.to_vec(), relay: None }
 }
 
 /// What carries the links of a story.
@@ -79,12 +70,7 @@ impl Pair {
         };
         let near = us.dial(&them.addr()).await.unwrap();
         let far = them.accept().await.unwrap();
-        Self {
-            us,
-            them,
-            near,
-            far,
-        }
+        Self { us, them, near, far }
     }
 
     /// A lane from the dialler to the acceptor.
@@ -109,17 +95,12 @@ impl Pair {
 /// Waits for a thread without holding up the runtime.
 async fn join<T: Send + 'static>(thread: thread::JoinHandle<T>) -> T {
     let joined = tokio::task::spawn_blocking(|| thread.join().unwrap());
-    tokio::time::timeout(PATIENCE, joined)
-        .await
-        .expect("the thread ends")
-        .unwrap()
+    tokio::time::timeout(PATIENCE, joined).await.expect("the thread ends").unwrap()
 }
 
 /// Fails instead of hanging.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what)
-        .await
-        .expect("it happens soon")
+    tokio::time::timeout(PATIENCE, what).await.expect("it happens soon")
 }
 
 /// Bytes that do not repeat in step with any buffer.

@@ -68,14 +68,7 @@ impl Handshake {
 
     fn new(side: Side, keys: &TlsKeys, seen: Arc<OnceLock<PeerId>>) -> Self {
         let alpn = keys.alpn().to_vec();
-        Self {
-            side,
-            alpn,
-            seen,
-            incoming: Vec::new(),
-            shown: 0,
-            received: 0,
-        }
+        Self { side, alpn, seen, incoming: Vec::new(), shown: 0, received: 0 }
     }
 
     /// Takes bytes from the peer.
@@ -120,27 +113,20 @@ impl Handshake {
         let (peer, secrets, kernel) = match self.side {
             Side::Client(connection) => {
                 let peer = peer_of(connection.peer_certificates());
-                let (secrets, kernel) = connection
-                    .dangerous_into_kernel_connection()
-                    .map_err(broken)?;
+                let (secrets, kernel) =
+                    connection.dangerous_into_kernel_connection().map_err(broken)?;
                 (peer, secrets, Kernel::Client(kernel))
             }
             Side::Server(connection) => {
                 let peer = peer_of(connection.peer_certificates());
-                let (secrets, kernel) = connection
-                    .dangerous_into_kernel_connection()
-                    .map_err(broken)?;
+                let (secrets, kernel) =
+                    connection.dangerous_into_kernel_connection().map_err(broken)?;
                 (peer, secrets, Kernel::Server(kernel))
             }
         };
         let peer = peer.ok_or_else(|| TlsError::Broken("no key was shown".to_owned()))?;
         let (sealer, opener) = new_pair(secrets, kernel)?;
-        Ok(Session {
-            peer,
-            sealer,
-            opener,
-            incoming: RecordBuffer::new(&self.incoming),
-        })
+        Ok(Session { peer, sealer, opener, incoming: RecordBuffer::new(&self.incoming) })
     }
 
     fn step(&mut self, outgoing: &mut Vec<u8>) -> Result<Step, Error> {
@@ -207,11 +193,7 @@ impl Handshake {
             Side::Client(connection) => connection.alpn_protocol(),
             Side::Server(connection) => connection.alpn_protocol(),
         };
-        if agreed == Some(&self.alpn) {
-            Ok(())
-        } else {
-            Err(TlsError::Version)
-        }
+        if agreed == Some(&self.alpn) { Ok(()) } else { Err(TlsError::Version) }
     }
 
     fn explain(&self, error: Error) -> TlsError {

@@ -56,12 +56,7 @@ impl TlsKeys {
         server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         server.alpn_protocols = protocols(alpn);
         server.enable_secret_extraction = true;
-        Self {
-            provider,
-            certified,
-            server: Arc::new(server),
-            alpn: alpn.to_vec(),
-        }
+        Self { provider, certified, server: Arc::new(server), alpn: alpn.to_vec() }
     }
 
     pub(crate) fn alpn(&self) -> &[u8] {
@@ -74,13 +69,8 @@ impl TlsKeys {
 
     /// How to shake hands with this peer and no other; the key that answers is left in `seen`.
     pub(crate) fn client(&self, expected: PeerId, seen: Arc<OnceLock<PeerId>>) -> ClientConfig {
-        let verifier = Arc::new(KeyCheck::new(
-            &self.provider,
-            Some(Expected { expected, seen }),
-        ));
-        let resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(
-            self.certified.clone(),
-        ));
+        let verifier = Arc::new(KeyCheck::new(&self.provider, Some(Expected { expected, seen })));
+        let resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(self.certified.clone()));
         let mut client = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13])
             .expect("the provider knows TLS 1.3")
@@ -97,11 +87,7 @@ impl TlsKeys {
 
 /// What is offered in the handshake; an empty name offers nothing.
 fn protocols(alpn: &[u8]) -> Vec<Vec<u8>> {
-    [alpn]
-        .iter()
-        .filter(|name| !name.is_empty())
-        .map(|name| name.to_vec())
-        .collect()
+    [alpn].iter().filter(|name| !name.is_empty()).map(|name| name.to_vec()).collect()
 }
 
 /// The peer's key from its "certificate", which is nothing but the key in DER.
@@ -120,9 +106,8 @@ fn public_of(id: &PeerId) -> SubjectPublicKeyInfoDer<'static> {
 
 /// The secret key as PKCS #8 (RFC 8410: a fixed prefix, then the seed).
 fn certified(secret: &SecretKey) -> Arc<CertifiedKey> {
-    const PREFIX: [u8; 16] = [
-        0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
-    ];
+    const PREFIX: [u8; 16] =
+        [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
     let der = [PREFIX.as_slice(), secret.to_seed().as_slice()].concat();
     let key = sign::any_supported_type(&PrivateKeyDer::from(PrivatePkcs8KeyDer::from(der)))
         .expect("every seed is an ed25519 key");
@@ -143,10 +128,7 @@ struct KeyCheck {
 
 impl KeyCheck {
     fn new(provider: &CryptoProvider, only: Option<Expected>) -> Self {
-        Self {
-            algorithms: provider.signature_verification_algorithms,
-            only,
-        }
+        Self { algorithms: provider.signature_verification_algorithms, only }
     }
 
     fn check(&self, end: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) -> Result<(), Error> {
@@ -160,9 +142,7 @@ impl KeyCheck {
         if id == only.expected {
             Ok(())
         } else {
-            Err(Error::InvalidCertificate(
-                CertificateError::ApplicationVerificationFailure,
-            ))
+            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
         }
     }
 
@@ -192,8 +172,7 @@ impl ServerCertVerifier for KeyCheck {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(end, rest)
-            .map(|()| ServerCertVerified::assertion())
+        self.check(end, rest).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -234,8 +213,7 @@ impl ClientCertVerifier for KeyCheck {
         rest: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(end, rest)
-            .map(|()| ClientCertVerified::assertion())
+        self.check(end, rest).map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -9,7 +9,7 @@ use super::record::{OVERHEAD, RECORD_DATA, Sealer};
 use super::stream::{Decoder, Taken, TlsStream, cut_off};
 use crate::lanes::Stop;
 
-/// Records sealed before they are written: a block of [`potluck_base::limits::BLOCK_BYTES`] and its header.
+/// Records sealed before they are written: a block of `limits::BLOCK_BYTES` and its header.
 const WRITE_RECORDS: usize = 17;
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -29,14 +29,14 @@ pub(crate) struct TlsLaneTx {
 
 impl TlsLaneTx {
     pub(crate) fn new(stream: TlsStream) -> io::Result<Self> {
+        Self::with_patience(stream, SEND_PATIENCE)
+    }
+
+    /// Gives up on a peer that takes nothing for that long.
+    pub(crate) fn with_patience(stream: TlsStream, patience: Duration) -> io::Result<Self> {
         let (socket, sealer, _) = stream.into_blocking()?;
-        socket.set_write_timeout(Some(SEND_PATIENCE))?;
-        Ok(Self {
-            socket,
-            sealer,
-            out: Vec::new(),
-            dead: false,
-        })
+        socket.set_write_timeout(Some(patience))?;
+        Ok(Self { socket, sealer, out: Vec::new(), dead: false })
     }
 
     pub(crate) fn socket(&self) -> &Arc<TcpStream> {
@@ -74,10 +74,7 @@ impl TlsLaneTx {
             if self.out.len() + RECORD_DATA + 2 * OVERHEAD > self.out.capacity() {
                 self.write_out()?;
             }
-            let begun = self
-                .sealer
-                .begin(&mut self.out)
-                .map_err(|_| broken_keys())?;
+            let begun = self.sealer.begin(&mut self.out).map_err(|_| broken_keys())?;
             let mut room = RECORD_DATA;
             loop {
                 let (now, rest) = part.split_at(part.len().min(room));

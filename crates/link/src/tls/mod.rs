@@ -1,4 +1,4 @@
-//! TLS 1.3 with raw public keys (RFC 7250): rustls shakes hands, and records are sealed and opened here.
+//! TLS 1.3 with raw public keys (RFC 7250): rustls shakes hands, records are sealed here.
 //!
 //! Both sides prove the ed25519 key that is their `PeerId`. After the handshake rustls hands its
 //! keys over as it does for TLS in a kernel, and the record layer below works without an

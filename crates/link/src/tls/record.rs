@@ -157,10 +157,7 @@ impl Opener {
 
     /// Says what decrypted bytes are: content, its type in one byte, padding.
     fn judge(&mut self, plain: &[u8]) -> Result<Opened, TlsError> {
-        let end = plain
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .ok_or_else(|| broken("no content"))?;
+        let end = plain.iter().rposition(|byte| *byte != 0).ok_or_else(|| broken("no content"))?;
         let (content, kind) = (&plain[..end], plain[end]);
         if content.len() > RECORD_DATA {
             return Err(broken("an oversized record"));
@@ -198,9 +195,7 @@ pub(crate) fn plain_room(record: &[u8]) -> usize {
 pub(crate) const DATA_START: usize = HEADER;
 
 fn split(record: &mut [u8]) -> ([u8; HEADER], &mut [u8]) {
-    let (header, sealed) = record
-        .split_first_chunk_mut::<HEADER>()
-        .expect("a record has a header");
+    let (header, sealed) = record.split_first_chunk_mut::<HEADER>().expect("a record has a header");
     (*header, sealed)
 }
 
@@ -221,11 +216,7 @@ pub(crate) struct RecordBuffer {
 
 impl RecordBuffer {
     pub(crate) fn new(bytes: &[u8]) -> Self {
-        Self {
-            bytes: bytes.to_vec(),
-            held: 0..bytes.len(),
-            capacity: RECORD_BYTES,
-        }
+        Self { bytes: bytes.to_vec(), held: 0..bytes.len(), capacity: RECORD_BYTES }
     }
 
     /// Makes room for so many bytes at a time, when it next needs room.
@@ -310,20 +301,14 @@ pub(crate) fn new_pair(
     secrets: ExtractedSecrets,
     kernel: Kernel,
 ) -> Result<(Sealer, Opener), TlsError> {
-    let shared = Arc::new(SharedKeys {
-        kernel: Mutex::new(kernel),
-        update_asked: AtomicBool::new(false),
-    });
+    let shared =
+        Arc::new(SharedKeys { kernel: Mutex::new(kernel), update_asked: AtomicBool::new(false) });
     let sealer = Sealer {
         key: RecordKey::new(secrets.tx)?,
         records_per_key: RECORDS_PER_KEY,
         shared: shared.clone(),
     };
-    let opener = Opener {
-        key: RecordKey::new(secrets.rx)?,
-        empty_in_a_row: 0,
-        shared,
-    };
+    let opener = Opener { key: RecordKey::new(secrets.rx)?, empty_in_a_row: 0, shared };
     Ok((sealer, opener))
 }
 
@@ -342,16 +327,9 @@ impl RecordKey {
             ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
             _ => return Err(broken("a cipher that we did not offer")),
         };
-        let iv = iv
-            .as_ref()
-            .try_into()
-            .map_err(|_| broken("an odd initialization vector"))?;
+        let iv = iv.as_ref().try_into().map_err(|_| broken("an odd initialization vector"))?;
         let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| broken("an odd key"))?;
-        Ok(Self {
-            key: LessSafeKey::new(key),
-            iv,
-            sequence,
-        })
+        Ok(Self { key: LessSafeKey::new(key), iv, sequence })
     }
 
     /// The nonce of the next record: each is used once, for the sequence only counts up.

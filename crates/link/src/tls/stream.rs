@@ -52,18 +52,8 @@ impl TlsStream {
                 count => handshake.receive(&incoming[..count])?,
             }
         }
-        let Session {
-            peer,
-            sealer,
-            opener,
-            incoming,
-        } = handshake.finish()?;
-        Ok(Self {
-            socket,
-            peer,
-            sealer,
-            decoder: Decoder::new(opener, incoming),
-        })
+        let Session { peer, sealer, opener, incoming } = handshake.finish()?;
+        Ok(Self { socket, peer, sealer, decoder: Decoder::new(opener, incoming) })
     }
 
     pub(crate) fn peer(&self) -> PeerId {
@@ -79,18 +69,8 @@ impl TlsStream {
     /// The two halves of a control stream.
     pub(crate) fn split(self) -> (TlsTx, TlsRx) {
         let (read, write) = self.socket.into_split();
-        let tx = TlsTx {
-            socket: write,
-            sealer: self.sealer,
-            out: Vec::new(),
-        };
-        (
-            tx,
-            TlsRx {
-                socket: read,
-                decoder: self.decoder,
-            },
-        )
+        let tx = TlsTx { socket: write, sealer: self.sealer, out: Vec::new() };
+        (tx, TlsRx { socket: read, decoder: self.decoder })
     }
 
     /// The parts of a blocking lane.
@@ -102,14 +82,7 @@ impl TlsStream {
 
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut out = Vec::new();
-        write_sealed(
-            &mut self.socket,
-            &mut self.sealer,
-            &mut out,
-            bytes,
-            Duration::MAX,
-        )
-        .await
+        write_sealed(&mut self.socket, &mut self.sealer, &mut out, bytes, Duration::MAX).await
     }
 
     pub(crate) async fn read_exact(&mut self, buf: &mut [u8]) -> io::Result<()> {
@@ -138,14 +111,7 @@ pub(crate) struct TlsTx {
 impl TlsTx {
     /// Writes all; fails if the peer takes nothing for as long as `patience`.
     pub(crate) async fn write_all(&mut self, bytes: &[u8], patience: Duration) -> io::Result<()> {
-        write_sealed(
-            &mut self.socket,
-            &mut self.sealer,
-            &mut self.out,
-            bytes,
-            patience,
-        )
-        .await
+        write_sealed(&mut self.socket, &mut self.sealer, &mut self.out, bytes, patience).await
     }
 
     /// Says that nothing follows.
@@ -206,12 +172,7 @@ pub(crate) enum Taken {
 
 impl Decoder {
     fn new(opener: Opener, records: RecordBuffer) -> Self {
-        Self {
-            opener,
-            records,
-            pending: 0..0,
-            ended: false,
-        }
+        Self { opener, records, pending: 0..0, ended: false }
     }
 
     pub(crate) fn widen(&mut self, capacity: usize) {

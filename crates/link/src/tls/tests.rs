@@ -24,10 +24,7 @@ struct Side {
 
 impl Side {
     fn new(handshake: Handshake) -> Self {
-        Self {
-            handshake,
-            state: Ok(false),
-        }
+        Self { handshake, state: Ok(false) }
     }
 
     fn go(&mut self, received: &[u8], outgoing: &mut Vec<u8>) {
@@ -54,23 +51,15 @@ fn shake(dialler: Handshake, acceptor: Handshake, at_a_time: usize) -> Ends {
     let (mut to_far, mut to_near) = (Vec::new(), Vec::new());
     near.go(&[], &mut to_far);
     while !(to_far.is_empty() && to_near.is_empty()) {
-        take(&mut to_far)
-            .chunks(at_a_time)
-            .for_each(|bytes| far.go(bytes, &mut to_near));
-        take(&mut to_near)
-            .chunks(at_a_time)
-            .for_each(|bytes| near.go(bytes, &mut to_far));
+        take(&mut to_far).chunks(at_a_time).for_each(|bytes| far.go(bytes, &mut to_near));
+        take(&mut to_near).chunks(at_a_time).for_each(|bytes| near.go(bytes, &mut to_far));
     }
     (near.end(), far.end())
 }
 
 fn pair() -> (Session, Session) {
     let (ours, theirs) = (keys(1, b"x/1"), keys(2, b"x/1"));
-    let ends = shake(
-        Handshake::dial(&ours, id(2)),
-        Handshake::accept(&theirs),
-        usize::MAX,
-    );
+    let ends = shake(Handshake::dial(&ours, id(2)), Handshake::accept(&theirs), usize::MAX);
     (ends.0.unwrap(), ends.1.unwrap())
 }
 
@@ -100,11 +89,7 @@ fn open(opener: &mut Opener, records: &[u8]) -> Result<Vec<u8>, TlsError> {
 fn both_sides_learn_the_key_of_the_other_however_the_bytes_arrive() {
     let (ours, theirs) = (keys(1, b"x/1"), keys(2, b"x/1"));
     for at_a_time in [1, 7, 100, usize::MAX] {
-        let ends = shake(
-            Handshake::dial(&ours, id(2)),
-            Handshake::accept(&theirs),
-            at_a_time,
-        );
+        let ends = shake(Handshake::dial(&ours, id(2)), Handshake::accept(&theirs), at_a_time);
         assert_eq!((ends.0.unwrap().peer, ends.1.unwrap().peer), (id(2), id(1)));
     }
 }
@@ -112,11 +97,7 @@ fn both_sides_learn_the_key_of_the_other_however_the_bytes_arrive() {
 #[test]
 fn another_key_than_the_dialled_one_is_refused_and_named() {
     let (ours, theirs) = (keys(1, b"x/1"), keys(2, b"x/1"));
-    let (near, far) = shake(
-        Handshake::dial(&ours, id(3)),
-        Handshake::accept(&theirs),
-        usize::MAX,
-    );
+    let (near, far) = shake(Handshake::dial(&ours, id(3)), Handshake::accept(&theirs), usize::MAX);
     assert!(matches!(near, Err(TlsError::WrongKey(Some(found))) if found == id(2)));
     assert!(matches!(far, Err(TlsError::Broken(_))));
 }
@@ -124,25 +105,14 @@ fn another_key_than_the_dialled_one_is_refused_and_named() {
 #[test]
 fn another_version_is_told_from_other_failures_on_both_sides() {
     let (ours, theirs) = (keys(1, b"x/1"), keys(2, b"x/2"));
-    let (near, far) = shake(
-        Handshake::dial(&ours, id(2)),
-        Handshake::accept(&theirs),
-        usize::MAX,
-    );
-    assert!(matches!(
-        (near, far),
-        (Err(TlsError::Version), Err(TlsError::Version))
-    ));
+    let (near, far) = shake(Handshake::dial(&ours, id(2)), Handshake::accept(&theirs), usize::MAX);
+    assert!(matches!((near, far), (Err(TlsError::Version), Err(TlsError::Version))));
 }
 
 #[test]
 fn a_peer_that_names_no_protocol_is_refused() {
     let (ours, theirs) = (keys(1, b""), keys(2, b"x/1"));
-    let (_, far) = shake(
-        Handshake::dial(&ours, id(2)),
-        Handshake::accept(&theirs),
-        usize::MAX,
-    );
+    let (_, far) = shake(Handshake::dial(&ours, id(2)), Handshake::accept(&theirs), usize::MAX);
     assert!(matches!(far, Err(TlsError::Version)));
 }
 
@@ -240,10 +210,7 @@ fn records_come_out_as_they_went_in() {
         let back = seal(&mut far.sealer, &data[..length]);
         let mut buf = vec![0; length + 1];
         let opened = near.opener.open_into(&mut back.clone(), &mut buf).unwrap();
-        assert_eq!(
-            (opened, &buf[..length]),
-            (Opened::Data(length), &data[..length])
-        );
+        assert_eq!((opened, &buf[..length]), (Opened::Data(length), &data[..length]));
     }
 }
 
@@ -278,9 +245,7 @@ fn a_peer_that_asks_for_a_new_key_gets_one() {
 fn a_forged_repeated_swapped_or_missing_record_is_refused() {
     let tampered = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
         let (mut near, mut far) = pair();
-        let mut records = [b"a", b"b", b"c"]
-            .map(|data| seal(&mut near.sealer, data))
-            .to_vec();
+        let mut records = [b"a", b"b", b"c"].map(|data| seal(&mut near.sealer, data)).to_vec();
         change(&mut records);
         open(&mut far.opener, &records.concat())
     };
@@ -295,28 +260,16 @@ fn a_forged_repeated_swapped_or_missing_record_is_refused() {
 #[test]
 fn records_of_impossible_size_or_kind_are_refused_before_they_are_opened() {
     let first = |bytes: &[u8]| RecordBuffer::new(bytes).next_record();
-    assert!(
-        matches!(first(&[23, 3, 3, 0x41, 0x00]), Ok(None)),
-        "16,640 bytes are allowed"
-    );
+    assert!(matches!(first(&[23, 3, 3, 0x41, 0x00]), Ok(None)), "16,640 bytes are allowed");
     assert!(first(&[23, 3, 3, 0x41, 0x01]).is_err());
     assert!(first(&[23, 3, 3, 0xff, 0xff]).is_err());
-    assert!(
-        first(&[23, 3, 3, 0, 16]).is_err(),
-        "not even a tag and a type"
-    );
+    assert!(first(&[23, 3, 3, 0, 16]).is_err(), "not even a tag and a type");
     assert!(first(&[22, 3, 3, 0, 40]).is_err());
-    assert!(
-        first(&[21, 3, 3, 0, 2]).is_err(),
-        "an alert that nobody sealed"
-    );
+    assert!(first(&[21, 3, 3, 0, 2]).is_err(), "an alert that nobody sealed");
     assert!(matches!(first(&[23, 3, 3, 0]), Ok(None)));
     let (mut near, mut far) = pair();
     let sealed = seal(&mut near.sealer, &vec![1; RECORD_DATA + 1]);
-    assert!(
-        open(&mut far.opener, &sealed).is_err(),
-        "one byte too many inside"
-    );
+    assert!(open(&mut far.opener, &sealed).is_err(), "one byte too many inside");
 }
 
 #[test]

@@ -80,9 +80,7 @@ struct Push {
 
 /// The smallest window of a content: large pieces need a larger one.
 pub(super) fn window_min(map: &PieceMap) -> u64 {
-    let largest = (0..map.files())
-        .map(|file| map.file(file).layout.piece_bytes())
-        .max();
+    let largest = (0..map.files()).map(|file| map.file(file).layout.piece_bytes()).max();
     let piece = largest.unwrap_or(0) + u64::from(PIECE_OVERHEAD);
     WINDOW_MIN.max(WINDOW_PIECES * piece)
 }
@@ -141,10 +139,7 @@ impl Up {
         let queued = self.queued;
         self.recount(map);
         assert_eq!(self.queued, queued, "cost of the queue");
-        assert!(
-            self.queue.iter().all(|piece| have.contains(piece)),
-            "queued but not here"
-        );
+        assert!(self.queue.iter().all(|piece| have.contains(piece)), "queued but not here");
         assert!(self.pushes.len() <= PUSHES_PER_PEER);
     }
 
@@ -157,17 +152,13 @@ impl Up {
 
     /// Bytes of the next run.
     fn run_bytes(&self) -> u64 {
-        let bytes = self
-            .run_bytes
-            .min(self.bytes_within(PUSH_TIME) / PUSHES_LEAST as u64);
+        let bytes = self.run_bytes.min(self.bytes_within(PUSH_TIME) / PUSHES_LEAST as u64);
         bytes.min(limits::BLOCK_BYTES as u64)
     }
 
     /// Bytes that leave within a time, as far as one knows.
     fn bytes_within(&self, time: Duration) -> u64 {
-        self.meter
-            .rate()
-            .map_or(u64::MAX, |rate| (rate * time.as_secs_f64()) as u64)
+        self.meter.rate().map_or(u64::MAX, |rate| (rate * time.as_secs_f64()) as u64)
     }
 
     /// How much more to grant, if enough has left to make a message worth while.
@@ -205,9 +196,7 @@ impl Up {
         if now.since(self.shrunk_at) < SHRINK_EVERY {
             return;
         }
-        let spare = self
-            .waited_least
-            .saturating_sub(self.bytes_within(QUEUE_TIME));
+        let spare = self.waited_least.saturating_sub(self.bytes_within(QUEUE_TIME));
         self.window = (self.window - spare.min(self.window)).max(window_min);
         self.shrunk_at = now;
         self.waited_least = self.queued;
@@ -231,7 +220,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     }
 
     pub(super) fn grant_all(&mut self, now: Time, out: &mut Outbox<Self>) {
-        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+        for id in self.everybody() {
             self.grant(now, id, out);
         }
     }
@@ -304,10 +293,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         // to keep us busy.
         if !cancelled.is_empty() {
             cancelled.sort_unstable();
-            out.perform(Effect::CancelPush {
-                to: from,
-                ranges: cancelled,
-            });
+            out.perform(Effect::CancelPush { to: from, ranges: cancelled });
         }
     }
 
@@ -379,13 +365,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             up.queued -= cost;
             up.cursor = range.end;
             up.served += bytes;
-            up.pushes.push(Push {
-                range,
-                cancelled: Vec::new(),
-                cost,
-                since: now,
-                counted: true,
-            });
+            up.pushes.push(Push { range, cancelled: Vec::new(), cost, since: now, counted: true });
             self.pushes_out += 1;
             out.perform(Effect::Push { to: *id, range });
         }
@@ -412,9 +392,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     /// Takes a push out, if there was such a one.
     fn push_ended(&mut self, to: P, range: PieceRange) -> Option<Push> {
         let pushes = &mut self.peers.get_mut(&to)?.up.pushes;
-        let at = pushes
-            .iter()
-            .position(|push| push.range.contains(range.start))?;
+        let at = pushes.iter().position(|push| push.range.contains(range.start))?;
         let push = pushes.remove(at);
         self.pushes_out -= usize::from(push.counted);
         Some(push)
@@ -424,15 +402,8 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 /// The next pieces of a peer's queue that go into one block, or the next piece if it is larger.
 fn next_run(map: &PieceMap, up: &Up) -> PieceRange {
     let above = up.queue.first_present(up.cursor);
-    let start = if above < up.queue.capacity() {
-        above
-    } else {
-        up.queue.first_present(0)
-    };
-    let end_max = up
-        .queue
-        .first_absent(start)
-        .min(start.saturating_add(limits::BLOCK_PIECES));
+    let start = if above < up.queue.capacity() { above } else { up.queue.first_present(0) };
+    let end_max = up.queue.first_absent(start).min(start.saturating_add(limits::BLOCK_PIECES));
     let mut bytes = u64::from(map.piece_len(start));
     let mut end = start + 1;
     while end < end_max {

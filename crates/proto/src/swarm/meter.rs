@@ -51,17 +51,9 @@ mod tests {
         for step in 1..=20 {
             meter.count(Time(5_000_000 + step * 50_000), 50_000);
         }
-        assert!(
-            (meter.rate().unwrap() - 1e6).abs() < 1e3,
-            "{:?}",
-            meter.rate()
-        );
+        assert!((meter.rate().unwrap() - 1e6).abs() < 1e3, "{:?}", meter.rate());
         meter.begin(Time(60_000_000));
         meter.count(Time(60_100_000), 100_000);
-        assert!(
-            (meter.rate().unwrap() - 1e6).abs() < 1e3,
-            "{:?}",
-            meter.rate()
-        );
+        assert!((meter.rate().unwrap() - 1e6).abs() < 1e3, "{:?}", meter.rate());
     }
 }

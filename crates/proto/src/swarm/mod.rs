@@ -24,6 +24,7 @@ mod relief;
 mod requests;
 #[cfg(test)]
 mod scenes;
+mod stock;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,13 +129,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     /// # Panics
     /// If the sets are not as large as the map.
     pub fn new(setup: Setup) -> Self {
-        let Setup {
-            map,
-            have,
-            wanted,
-            values,
-            seed,
-        } = setup;
+        let Setup { map, have, wanted, values, seed } = setup;
         let total = map.total();
         assert_eq!(have.capacity(), total, "pieces of another content");
         let mut swarm = Self {
@@ -196,15 +191,12 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     /// The peers that take part, as far as they have said so.
     pub fn partners(&self) -> impl Iterator<Item = Partner<P>> + '_ {
-        self.peers
-            .iter()
-            .filter(|(_, peer)| peer.joined)
-            .map(|(id, peer)| Partner {
-                peer: *id,
-                pieces: peer.have.len(),
-                wants: peer.wants,
-                stalled: peer.down.stalled,
-            })
+        self.peers.iter().filter(|(_, peer)| peer.joined).map(|(id, peer)| Partner {
+            peer: *id,
+            pieces: peer.have.len(),
+            wants: peer.wants,
+            stalled: peer.down.stalled,
+        })
     }
 
     fn command(&mut self, now: Time, command: Command, out: &mut Outbox<Self>) {
@@ -225,150 +217,17 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     fn done(&mut self, now: Time, outcome: Outcome<P>, out: &mut Outbox<Self>) {
         match outcome {
-            Outcome::Values {
-                from,
-                files,
-                result,
-            } => {
+            Outcome::Values { from, files, result } => {
                 self.values_ended(now, from, files, result, out);
             }
             Outcome::Arrived { from, range } => self.arrived(now, from, range, out),
             Outcome::Bad { from, piece } => {
-                out.emit(Event::Liar {
-                    peer: from,
-                    piece: Some(piece),
-                });
+                out.emit(Event::Liar { peer: from, piece: Some(piece) });
                 self.ban(now, from, out);
             }
             Outcome::Unasked { from, range } => self.unasked(now, from, range, out),
             Outcome::Pushed { to, range } => self.pushed(now, to, range, out),
             Outcome::NotPushed { to, range, why } => self.not_pushed(now, to, range, why, out),
-        }
-    }
-
-    fn add_wanted(&mut self, pieces: &PieceSet) {
-        let total = self.map.total();
-        self.wanting = true;
-        if self.picker.is_asleep() && total > 0 {
-            self.values
-                .start_at(self.dice.below(u64::from(self.map.files())) as u32);
-            self.picker = Picker::new(total, self.dice.fork());
-            for peer in self.peers.values().filter(|peer| !peer.everything) {
-                peer.have
-                    .ranges()
-                    .for_each(|range| self.picker.add_holder(range));
-            }
-        }
-        let mut new = pieces.clone();
-        new.remove_all(&self.wanted);
-        self.wanted.insert_all(&new);
-        new.remove_all(&self.have);
-        self.missing += new.len();
-        self.values.open_files(&self.map, &new);
-        for range in new.ranges() {
-            self.offer(range);
-        }
-    }
-
-    /// Pieces may be asked for, unless they are here, unwanted, not verifiable or asked already.
-    fn offer(&mut self, range: PieceRange) {
-        for piece in range.iter() {
-            let idle = self.wanted.contains(piece)
-                && !self.have.contains(piece)
-                && !self.unknown.contains(piece)
-                && !self.asked.contains(piece);
-            if idle {
-                self.picker.offer(piece);
-            }
-        }
-    }
-
-    fn skip(&mut self, ranges: &[PieceRange], out: &mut Outbox<Self>) {
-        for range in ranges {
-            let range = self.clip(*range);
-            for piece in range.iter().filter(|piece| self.wanted.contains(*piece)) {
-                self.picker.withdraw(piece);
-                self.missing -= u32::from(!self.have.contains(piece));
-            }
-            self.wanted.remove_range(range);
-        }
-        self.call_off(ranges, None, out);
-        self.values.close_unwanted(&self.map, &self.wanted);
-    }
-
-    /// Pieces came by another way than a peer.
-    fn appeared(&mut self, now: Time, ranges: &[PieceRange], out: &mut Outbox<Self>) {
-        self.call_off(ranges, None, out);
-        for range in ranges {
-            self.store(now, *range, out);
-        }
-        self.fill_all(now, out);
-    }
-
-    /// Pieces are here now: counts and announces them. Nobody is asked for them any more.
-    fn store(&mut self, now: Time, range: PieceRange, out: &mut Outbox<Self>) {
-        let was_empty = self.have.is_empty();
-        for piece in self.clip(range).iter() {
-            self.picker.withdraw(piece);
-            if self.have.insert(piece) {
-                self.missing -= u32::from(self.wanted.contains(piece));
-                self.fresh.insert(piece);
-            }
-        }
-        if !self.fresh.is_empty() && self.announce_at.is_none() {
-            let at = now + ANNOUNCE_AFTER;
-            self.announce_at = Some(at);
-            out.set_timer(at, Timer::Announce);
-        }
-        if was_empty {
-            self.grant_all(now, out);
-        }
-    }
-
-    /// Pieces of ours are no longer here.
-    fn lose(&mut self, now: Time, ranges: &[PieceRange], why: GoneWhy, out: &mut Outbox<Self>) {
-        let total = self.map.total();
-        let mut gone = PieceSet::from_ranges(total, ranges.iter().copied());
-        gone.keep_all(&self.have);
-        if gone.is_empty() {
-            return;
-        }
-        self.have.remove_all(&gone);
-        self.fresh.remove_all(&gone);
-        self.lost
-            .get_or_insert_with(|| PieceSet::none(total))
-            .insert_all(&gone);
-        self.unqueue_everywhere(&gone);
-        let ranges: Vec<PieceRange> = gone.ranges().collect();
-        for part in ranges.chunks(limits::RANGES) {
-            for id in joined(&self.peers) {
-                out.send(
-                    id,
-                    Message::Gone {
-                        ranges: part.to_vec(),
-                        why,
-                    },
-                );
-            }
-        }
-        let mut again = gone;
-        again.keep_all(&self.wanted);
-        if !again.is_empty() {
-            self.missing += again.len();
-            again.ranges().for_each(|range| self.offer(range));
-            self.finished = false;
-            self.want_again(out);
-            self.fill_all(now, out);
-        }
-    }
-
-    /// Something is wanted after all: who was told that nothing is must know.
-    fn want_again(&mut self, out: &mut Outbox<Self>) {
-        if self.missing == 0 || std::mem::replace(&mut self.told_wants, true) {
-            return;
-        }
-        for id in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.say_join(id, out);
         }
     }
 
@@ -407,7 +266,8 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         let fresh = std::mem::replace(&mut self.fresh, PieceSet::none(self.map.total()));
         let ranges: Vec<PieceRange> = fresh.ranges().collect();
         for (id, peer) in &self.peers {
-            if peer.joined && peer.wants && !peer.have.is_full() {
+            // Whoever has not joined yet has, or will have, our `Join`, which did not name these.
+            if (peer.wants || !peer.joined) && !peer.have.is_full() {
                 for part in ranges.chunks(limits::RANGES) {
                     out.send(*id, Message::Have(part.to_vec()));
                 }
@@ -430,7 +290,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         if self.wanting && self.missing == 0 && !self.finished {
             self.finished = true;
             if std::mem::take(&mut self.told_wants) {
-                for id in joined(&self.peers) {
+                for id in self.everybody() {
                     out.send(id, Message::Finished);
                 }
             }
@@ -438,16 +298,17 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         }
         if self.tick_at.is_none() {
             let missing = self.missing > 0;
-            if self
-                .peers
-                .values()
-                .any(|peer| peer.joined && (peer.wants || missing))
-            {
+            if self.peers.values().any(|peer| peer.joined && (peer.wants || missing)) {
                 let at = now + TICK_EVERY;
                 self.tick_at = Some(at);
                 out.set_timer(at, Timer::Tick);
             }
         }
+    }
+
+    /// All who have our `Join`, whether theirs has come or not.
+    fn everybody(&self) -> Vec<P> {
+        self.peers.keys().copied().collect()
     }
 
     /// The part of a range that the content has.
@@ -499,14 +360,6 @@ pub struct Partner<P> {
     pub wants: bool,
     /// Whether nothing has come from it for too long.
     pub stalled: bool,
-}
-
-fn joined<P: Copy + Ord>(peers: &BTreeMap<P, Peer>) -> Vec<P> {
-    peers
-        .iter()
-        .filter(|(_, peer)| peer.joined)
-        .map(|(id, _)| *id)
-        .collect()
 }
 
 /// The pieces of files of more than one piece whose values are not known.

@@ -139,13 +139,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         let ranges: Vec<PieceRange> = self.have.ranges().collect();
         let mut parts = ranges.chunks(limits::RANGES);
         let have = parts.next().unwrap_or_default().to_vec();
-        out.send(
-            to,
-            Message::Join {
-                have,
-                wants: self.missing > 0,
-            },
-        );
+        out.send(to, Message::Join { have, wants: self.missing > 0 });
         for part in parts {
             out.send(to, Message::Have(part.to_vec()));
         }
@@ -161,9 +155,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         if peer.everything {
             self.full_peers -= 1;
         } else {
-            peer.have
-                .ranges()
-                .for_each(|range| self.picker.remove_holder(range));
+            peer.have.ranges().for_each(|range| self.picker.remove_holder(range));
         }
         self.values.part(id);
         let asked: Vec<PieceRange> = peer.down.asked.ranges().collect();
@@ -219,19 +211,12 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         lost.keep_all(&self.wanted);
         lost.remove_all(&self.have);
         lost.remove_all(&self.reported);
-        for piece in lost
-            .iter()
-            .filter(|piece| self.picker.is_held(*piece))
-            .collect::<Vec<_>>()
-        {
+        for piece in lost.iter().filter(|piece| self.picker.is_held(*piece)).collect::<Vec<_>>() {
             lost.remove(piece);
         }
         if !lost.is_empty() {
             self.reported.insert_all(&lost);
-            out.emit(Event::Lost {
-                ranges: lost.ranges().collect(),
-                why: *why,
-            });
+            out.emit(Event::Lost { ranges: lost.ranges().collect(), why: *why });
         }
     }
 
@@ -243,8 +228,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         // Who comes late starts level with the least served, and is not owed what others got before.
         let wanting = self.peers.values().filter(|peer| peer.wants);
         let served = wanting.map(|peer| peer.up.served).min().unwrap_or(0);
-        self.peers
-            .insert(id, Peer::new(self.map.total(), self.window_min, served));
+        self.peers.insert(id, Peer::new(self.map.total(), self.window_min, served));
         true
     }
 
@@ -331,10 +315,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         let Some(peer) = self.peers.get_mut(&from) else {
             return;
         };
-        if ranges
-            .iter()
-            .all(|range| within(&peer.have, *range).next().is_none())
-        {
+        if ranges.iter().all(|range| within(&peer.have, *range).next().is_none()) {
             return;
         }
         if std::mem::take(&mut peer.everything) {
@@ -344,23 +325,15 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         let mut gone = PieceSet::from_ranges(total, ranges.iter().copied());
         gone.keep_all(&peer.have);
         peer.have.remove_all(&gone);
-        peer.gone
-            .get_or_insert_with(|| PieceSet::none(total))
-            .insert_all(&gone);
-        gone.ranges()
-            .for_each(|range| self.picker.remove_holder(range));
-        let said = self
-            .gone
-            .get_or_insert_with(|| (PieceSet::none(total), why));
+        peer.gone.get_or_insert_with(|| PieceSet::none(total)).insert_all(&gone);
+        gone.ranges().for_each(|range| self.picker.remove_holder(range));
+        let said = self.gone.get_or_insert_with(|| (PieceSet::none(total), why));
         said.0.insert_all(&gone);
         said.1 = why;
         let asked = asked_within(&peer.down, ranges);
         if !asked.is_empty() {
             self.give_up(from, &asked);
-            out.perform(Effect::Forget {
-                from,
-                ranges: asked,
-            });
+            out.perform(Effect::Forget { from, ranges: asked });
             self.fill_all(now, out);
         }
         self.report_lost(gone, out);
@@ -369,11 +342,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
     fn peer_leaves(&mut self, now: Time, from: P, out: &mut Outbox<Self>) {
         let byes = self.byes.entry(from).or_insert(0);
         *byes += 1;
-        if *byes > BYES_MAX {
-            self.ban(now, from, out)
-        } else {
-            self.part(now, from, out)
-        }
+        if *byes > BYES_MAX { self.ban(now, from, out) } else { self.part(now, from, out) }
     }
 
     fn peer_finished(&mut self, from: P, out: &mut Outbox<Self>) {
@@ -432,11 +401,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             if enough || self.peers.contains_key(id) || self.banned.contains(id) {
                 continue;
             }
-            if self
-                .tried
-                .get(id)
-                .is_some_and(|at| now.since(*at) < TRY_AGAIN_AFTER)
-            {
+            if self.tried.get(id).is_some_and(|at| now.since(*at) < TRY_AGAIN_AFTER) {
                 continue;
             }
             if self.tried.len() >= TRIED_MAX {
@@ -453,10 +418,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
 /// Those of a peer's asked pieces that lie in these ranges.
 pub(super) fn asked_within(down: &Down, ranges: &[PieceRange]) -> Vec<PieceRange> {
-    ranges
-        .iter()
-        .flat_map(|range| within(&down.asked, *range))
-        .collect()
+    ranges.iter().flat_map(|range| within(&down.asked, *range)).collect()
 }
 
 /// The first pieces of a range that a set lacks.

@@ -73,9 +73,7 @@ impl Picker {
 
     /// Whether a peer that does not hold everything holds this piece.
     pub(super) fn is_held(&self, piece: u32) -> bool {
-        self.holders
-            .get(piece as usize)
-            .is_some_and(|holders| *holders > 0)
+        self.holders.get(piece as usize).is_some_and(|holders| *holders > 0)
     }
 
     /// This piece may be asked for.
@@ -95,17 +93,10 @@ impl Picker {
     /// Whether this piece may be asked for, and lies in the class where it belongs.
     #[cfg(test)]
     pub(super) fn offers(&self, piece: u32) -> bool {
-        let classes: Vec<usize> = (0..CLASSES)
-            .filter(|class| self.classes[*class].contains(piece))
-            .collect();
-        let belongs = self
-            .holders
-            .get(piece as usize)
-            .map(|holders| class(*holders));
-        assert!(
-            classes.is_empty() || classes == Vec::from_iter(belongs),
-            "class of {piece}"
-        );
+        let classes: Vec<usize> =
+            (0..CLASSES).filter(|class| self.classes[*class].contains(piece)).collect();
+        let belongs = self.holders.get(piece as usize).map(|holders| class(*holders));
+        assert!(classes.is_empty() || classes == Vec::from_iter(belongs), "class of {piece}");
         !classes.is_empty()
     }
 
@@ -122,13 +113,7 @@ impl Picker {
         holds: Holds<'_>,
         budget: u64,
     ) -> Vec<PieceRange> {
-        let mut basket = Basket {
-            map,
-            budget,
-            full: false,
-            next: 0,
-            ranges: Vec::new(),
-        };
+        let mut basket = Basket { map, budget, full: false, next: 0, ranges: Vec::new() };
         for (class, next) in self.classes.iter_mut().zip(&mut self.next) {
             if basket.full {
                 break;
@@ -155,10 +140,7 @@ impl Picker {
     }
 
     fn recount(&mut self, range: PieceRange, change: impl Fn(u16) -> u16) {
-        for piece in range
-            .intersect(PieceRange::new(0, self.holders.len() as u32))
-            .iter()
-        {
+        for piece in range.intersect(PieceRange::new(0, self.holders.len() as u32)).iter() {
             let holders = &mut self.holders[piece as usize];
             let before = class(*holders);
             *holders = change(*holders);
@@ -275,9 +257,7 @@ mod tests {
 
     fn drawn(total: u32, ranges: &[PieceRange]) -> String {
         let set = PieceSet::from_ranges(total, ranges.iter().copied());
-        (0..total)
-            .map(|piece| if set.contains(piece) { '#' } else { '.' })
-            .collect()
+        (0..total).map(|piece| if set.contains(piece) { '#' } else { '.' }).collect()
     }
 
     /// A budget for so many pieces of 64 KiB.
@@ -295,24 +275,15 @@ mod tests {
         }
         assert!(picker.pick(&map, Holds::Some(&have), budget(9)).is_empty());
         // Piece 4 is left: that peer lacked it, one with everything does not.
-        assert_eq!(
-            drawn(7, &picker.pick(&map, Holds::All, budget(9))),
-            "....#.."
-        );
+        assert_eq!(drawn(7, &picker.pick(&map, Holds::All, budget(9))), "....#..");
         assert!(picker.pick(&map, Holds::All, budget(9)).is_empty());
     }
 
     #[test]
     fn equals_are_taken_in_order_and_round() {
         let (map, mut picker) = picker("00000000", 5);
-        assert_eq!(
-            drawn(8, &picker.pick(&map, Holds::All, budget(2))),
-            ".....##."
-        );
-        assert_eq!(
-            drawn(8, &picker.pick(&map, Holds::All, budget(3))),
-            "##.....#"
-        );
+        assert_eq!(drawn(8, &picker.pick(&map, Holds::All, budget(2))), ".....##.");
+        assert_eq!(drawn(8, &picker.pick(&map, Holds::All, budget(3))), "##.....#");
         let ranges = picker.pick(&map, Holds::All, budget(3));
         assert_eq!(ranges, [PieceRange::new(2, 5)]);
     }
@@ -335,15 +306,9 @@ mod tests {
     fn a_budget_is_never_exceeded() {
         let (map, mut picker) = picker("0000", 0);
         assert!(picker.pick(&map, Holds::All, budget(1) - 1).is_empty());
-        assert_eq!(
-            picker.pick(&map, Holds::All, budget(3) - 1),
-            [PieceRange::new(0, 2)]
-        );
+        assert_eq!(picker.pick(&map, Holds::All, budget(3) - 1), [PieceRange::new(0, 2)]);
         // What did not fit may still be asked for.
-        assert_eq!(
-            picker.pick(&map, Holds::All, budget(4)),
-            [PieceRange::new(2, 4)]
-        );
+        assert_eq!(picker.pick(&map, Holds::All, budget(4)), [PieceRange::new(2, 4)]);
     }
 
     #[test]
@@ -357,20 +322,14 @@ mod tests {
         for _ in 0..60 {
             picker.add_holder(PieceRange::one(0));
         }
-        assert_eq!(
-            picker.pick(&map, Holds::All, budget(1)),
-            [PieceRange::one(1)]
-        );
+        assert_eq!(picker.pick(&map, Holds::All, budget(1)), [PieceRange::one(1)]);
         picker.offer(1);
         picker.add_holder(PieceRange::one(1));
         for _ in 0..60 {
             picker.remove_holder(PieceRange::one(0));
         }
         assert!(!picker.is_held(0) && picker.is_held(1));
-        assert_eq!(
-            picker.pick(&map, Holds::All, budget(1)),
-            [PieceRange::one(0)]
-        );
+        assert_eq!(picker.pick(&map, Holds::All, budget(1)), [PieceRange::one(0)]);
         picker.withdraw(1);
         assert!(picker.pick(&map, Holds::All, budget(9)).is_empty());
     }

@@ -43,7 +43,7 @@ impl Down {
 
 impl<P: Copy + Ord + Debug> Swarm<P> {
     pub(super) fn check_stalls(&mut self, now: Time, out: &mut Outbox<Self>) {
-        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+        for id in self.everybody() {
             let Some(peer) = self.peers.get(&id) else {
                 continue;
             };
@@ -111,21 +111,26 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             return;
         };
         let slow_rate = down.asked_bytes as f64 / remaining.as_secs_f64();
-        // Of a peer that nothing has come from yet the best is hoped.
-        let rate = helper.down.meter.rate().unwrap_or(ENDGAME_GAIN * slow_rate);
         let shared = self.shared(down, &helper.have);
-        let allowance = helper.down.allowance;
+        // A peer that nothing has come from yet is tried with one piece: it may be a liar.
+        let measured = helper.down.meter.rate();
+        let rate = measured.unwrap_or(ENDGAME_GAIN * slow_rate);
+        let last = down.last;
+        let most = Most {
+            pieces: if measured.is_some() { u32::MAX } else { 1 },
+            bytes: u64::MAX,
+            cost: helper.down.budget(),
+        };
         if self.missing <= ENDGAME_PIECES {
             if rate >= ENDGAME_GAIN * slow_rate {
-                let pieces = self.latest(&shared, down.last, u64::MAX, allowance);
-                self.doubled
-                    .extend(pieces.iter().flat_map(PieceRange::iter));
+                let pieces = self.latest(&shared, last, most);
+                self.doubled.extend(pieces.iter().flat_map(PieceRange::iter));
                 self.ask_some(now, idle, pieces, out);
             }
         } else if 2.0 * rate >= slow_rate {
             // Shared so that both end at the same time.
-            let bytes = down.asked_bytes as f64 * rate / (rate + slow_rate);
-            let pieces = self.latest(&shared, down.last, bytes as u64, allowance);
+            let bytes = (down.asked_bytes as f64 * rate / (rate + slow_rate)) as u64;
+            let pieces = self.latest(&shared, last, Most { bytes, ..most });
             self.take_back(slow, pieces.clone(), out);
             for range in &pieces {
                 range.iter().for_each(|piece| self.picker.withdraw(piece));
@@ -151,26 +156,33 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         shared
     }
 
-    /// Those of the pieces that a peer, which pushes upwards from `last`, will push latest; up to so
-    /// many bytes (at least one piece), and within an allowance.
-    fn latest(&self, of: &PieceSet, last: u32, bytes: u64, allowance: u64) -> Vec<PieceRange> {
+    /// Those of the pieces that a peer, which pushes upwards from `last`, will push latest.
+    fn latest(&self, of: &PieceSet, last: u32, mut most: Most) -> Vec<PieceRange> {
         let total = of.capacity();
         let below: Vec<u32> = within_pieces(of, PieceRange::new(0, last));
         let above: Vec<u32> = within_pieces(of, PieceRange::new(last, total));
-        let (mut bytes, mut allowance) = (bytes, allowance);
         let mut taken = PieceSet::none(total);
         for piece in below.iter().rev().chain(above.iter().rev()) {
-            let length = u64::from(self.map.piece_len(*piece));
+            let bytes = u64::from(self.map.piece_len(*piece));
             let cost = self.cost(PieceRange::one(*piece));
-            if cost > allowance || length > bytes {
+            if most.pieces == 0 || bytes > most.bytes || cost > most.cost {
                 break;
             }
-            allowance -= cost;
-            bytes = bytes.saturating_sub(length);
+            most.pieces -= 1;
+            most.bytes -= bytes;
+            most.cost -= cost;
             taken.insert(*piece);
         }
         taken.ranges().collect()
     }
+}
+
+/// How much may be taken from one peer for another.
+#[derive(Clone, Copy)]
+struct Most {
+    pieces: u32,
+    bytes: u64,
+    cost: u64,
 }
 
 fn within_pieces(set: &PieceSet, range: PieceRange) -> Vec<u32> {
@@ -180,9 +192,5 @@ fn within_pieces(set: &PieceSet, range: PieceRange) -> Vec<u32> {
 /// The asked piece that should come next.
 fn next_due(down: &Down) -> u32 {
     let above = down.asked.first_present(down.last);
-    if above < down.asked.capacity() {
-        above
-    } else {
-        down.asked.first_present(0)
-    }
+    if above < down.asked.capacity() { above } else { down.asked.first_present(0) }
 }

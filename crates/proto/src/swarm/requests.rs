@@ -15,6 +15,8 @@ use crate::machine::Outbox;
 /// An allowance that is not used up grows no further: what an honest uploader grants is at most
 /// this, and a dishonest one must not draw every request to itself.
 const ALLOWANCE_MAX: u64 = 2 * WINDOW_MAX;
+/// Bytes for which a peer is asked that has not delivered anything yet, or the largest piece.
+const UNPROVEN_BYTES: u64 = 8 * 1024 * 1024;
 /// Pieces still missing at which slow ones are asked from a second peer too: the waste stays small.
 pub(super) const ENDGAME_PIECES: u32 = 24;
 
@@ -26,6 +28,10 @@ pub(super) struct Down {
     pub(super) asked_bytes: u64,
     /// Pieces that were asked and then called off: they may still come, and are no fault then.
     excused: Option<PieceSet>,
+    /// How many such pieces may still come: one may have been called off more than once.
+    excuses: u64,
+    /// Bytes that have come.
+    earned: u64,
     /// When the last piece came, or when the first of those that are out was asked.
     pub(super) waiting_since: Time,
     /// A recent long pause between two pieces.
@@ -43,6 +49,8 @@ impl Down {
             asked: PieceSet::none(total),
             asked_bytes: 0,
             excused: None,
+            excuses: 0,
+            earned: 0,
             waiting_since: Time::ZERO,
             gap: Duration::ZERO,
             stalled: false,
@@ -56,21 +64,29 @@ impl Down {
         self.gap = (self.gap - self.gap / 8).max(pause);
         self.waiting_since = now;
         self.meter.count(now, bytes);
+        self.earned += bytes;
         self.last = last;
+    }
+
+    /// For how much this peer may be asked now: what it allows, but little more than it has shown
+    /// that it delivers. A liar must not draw every request to itself.
+    pub(super) fn budget(&self) -> u64 {
+        let trusted = UNPROVEN_BYTES.max(2 * self.earned);
+        self.allowance.min(trusted.saturating_sub(self.asked_bytes))
     }
 
     fn excuse(&mut self, range: PieceRange) {
         let total = self.asked.capacity();
-        self.excused
-            .get_or_insert_with(|| PieceSet::none(total))
-            .insert_range(range);
+        self.excused.get_or_insert_with(|| PieceSet::none(total)).insert_range(range);
+        self.excuses += u64::from(range.len());
     }
 
-    /// Whether these pieces were all asked once; each is excused one time.
+    /// Whether these pieces were called off; each time that they were excuses one arrival.
     fn forgive(&mut self, range: PieceRange) -> bool {
-        self.excused
-            .as_mut()
-            .is_some_and(|excused| excused.remove_range(range) == range.len())
+        let was_asked = self.excused.as_ref().is_some_and(|set| set.contains_range(range));
+        let left = self.excuses.checked_sub(u64::from(range.len())).filter(|_| was_asked);
+        self.excuses = left.unwrap_or(self.excuses);
+        left.is_some()
     }
 }
 
@@ -89,15 +105,12 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         let Some(peer) = self.peers.get(&id) else {
             return;
         };
-        if self.missing == 0 || peer.down.stalled || peer.down.allowance == 0 {
+        let budget = peer.down.budget();
+        if self.missing == 0 || peer.down.stalled || budget == 0 {
             return;
         }
-        let holds = if peer.everything {
-            Holds::All
-        } else {
-            Holds::Some(&peer.have)
-        };
-        let ranges = self.picker.pick(&self.map, holds, peer.down.allowance);
+        let holds = if peer.everything { Holds::All } else { Holds::Some(&peer.have) };
+        let ranges = self.picker.pick(&self.map, holds, budget);
         if !ranges.is_empty() {
             for range in &ranges {
                 self.asked.insert_range(*range);
@@ -110,7 +123,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
 
     pub(super) fn fill_all(&mut self, now: Time, out: &mut Outbox<Self>) {
         if self.missing > 0 {
-            for id in self.peers.keys().copied().collect::<Vec<_>>() {
+            for id in self.everybody() {
                 self.fill(now, id, out);
             }
         }
@@ -140,10 +153,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         for range in &ranges {
             down.asked.insert_range(*range);
         }
-        out.perform(Effect::Expect {
-            from: id,
-            ranges: ranges.clone(),
-        });
+        out.perform(Effect::Expect { from: id, ranges: ranges.clone() });
         out.send(id, Message::Request(ranges));
     }
 
@@ -178,11 +188,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         self.asked.remove_range(range);
         self.call_off(&elsewhere, Some(from), out);
         self.store(now, range, out);
-        if self
-            .peers
-            .get(&from)
-            .is_some_and(|peer| peer.down.asked.is_empty())
-        {
+        if self.peers.get(&from).is_some_and(|peer| peer.down.asked.is_empty()) {
             self.fill(now, from, out);
         }
     }
@@ -213,11 +219,8 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         if ranges.is_empty() {
             return;
         }
-        for id in self.peers.keys().copied().collect::<Vec<_>>() {
-            let asked = self
-                .peers
-                .get(&id)
-                .map(|peer| asked_within(&peer.down, ranges));
+        for id in self.everybody() {
+            let asked = self.peers.get(&id).map(|peer| asked_within(&peer.down, ranges));
             if Some(id) != except {
                 self.take_back(id, asked.unwrap_or_default(), out);
             }

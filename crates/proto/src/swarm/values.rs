@@ -39,12 +39,7 @@ struct Flight<P> {
 
 impl<P: Copy + Ord> ValuesPlan<P> {
     pub(super) fn new(known: BTreeSet<u32>) -> Self {
-        Self {
-            known,
-            open: BTreeSet::new(),
-            flights: Vec::new(),
-            next: 0,
-        }
+        Self { known, open: BTreeSet::new(), flights: Vec::new(), next: 0 }
     }
 
     /// Values of the files that have some of these pieces are wanted.
@@ -53,10 +48,7 @@ impl<P: Copy + Ord> ValuesPlan<P> {
         while at < wanted.capacity() {
             let file = map.locate(at).file;
             let pieces = map.file(file).pieces;
-            let flying = self
-                .flights
-                .iter()
-                .any(|flight| flight.asked.contains(&file));
+            let flying = self.flights.iter().any(|flight| flight.asked.contains(&file));
             if pieces.len() > 1 && !self.known.contains(&file) && !flying {
                 self.open.insert(file);
             }
@@ -87,10 +79,7 @@ impl<P: Copy + Ord> ValuesPlan<P> {
 
     /// The open files from `next` on, and round.
     fn around(&self) -> impl Iterator<Item = u32> + '_ {
-        let around = self
-            .open
-            .range(self.next..)
-            .chain(self.open.range(..self.next));
+        let around = self.open.range(self.next..).chain(self.open.range(..self.next));
         around.take(FILES_MAX as usize).copied()
     }
 
@@ -135,10 +124,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
                 self.values.open.remove(file);
             }
             self.values.next = files.end;
-            out.perform(Effect::FetchValues {
-                from,
-                files: files.clone(),
-            });
+            out.perform(Effect::FetchValues { from, files: files.clone() });
             self.values.flights.push(Flight { from, files, asked });
         }
     }
@@ -179,10 +165,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
                 peer.values_after = now + ASK_AGAIN_AFTER;
             }
             if why == ValuesError::Lie {
-                out.emit(Event::Liar {
-                    peer: from,
-                    piece: None,
-                });
+                out.emit(Event::Liar { peer: from, piece: None });
                 return self.ban(now, from, out);
             }
         } else {

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::error::ServiceError;
-use crate::swarm::push::PushQueue;
+use crate::swarm::push::{PushQueue, give_back};
 
 /// Chunks of an answer that wait to be put together; the link's reader waits beyond that.
 const CHUNKS_QUEUED: usize = 4;
@@ -183,7 +183,7 @@ impl Linked {
     /// Ends the link and everything that waits for it.
     pub fn close(&self, reason: &str) {
         self.link.close(reason);
-        self.pushes.close();
+        give_back(self.peer, self.pushes.close());
         self.questions.lock().expect("no panic while held").clear();
     }
 }

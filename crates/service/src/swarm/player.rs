@@ -15,7 +15,7 @@ use crate::error::ServiceError;
 use crate::notice::Notice;
 use crate::peers::{Linked, Peers};
 use crate::runner::Player;
-use crate::swarm::push::{LANES_USED, Push, push};
+use crate::swarm::push::{LANES_USED, Push, give_back, push};
 use crate::swarm::session::{Holding, Session};
 
 /// A peer that takes no frame for this long is stuck; waiting longer would hold up the others.
@@ -86,17 +86,16 @@ impl Player<Swarm<PeerId>> for SwarmPlayer {
             Effect::FetchValues { from, files } => self.fetch_values(from, files),
             Effect::Expect { from, ranges } => self.session.expect(from, &ranges),
             Effect::Forget { from, ranges } => self.session.forget(from, &ranges),
-            Effect::Push { to, range } => match self.linked(to) {
-                Some(linked) => push(&linked, Push { session: Arc::clone(&self.session), range }),
-                None => self.session.tell_soon(Outcome::NotPushed {
-                    to,
-                    range,
-                    why: potluck_proto::swarm::NotPushedWhy::Link,
-                }),
-            },
+            Effect::Push { to, range } => {
+                let run = Push { session: Arc::clone(&self.session), range };
+                match self.linked(to) {
+                    Some(linked) => push(&linked, run),
+                    None => give_back(to, [run]),
+                }
+            }
             Effect::CancelPush { to, ranges } => {
                 if let Some(linked) = self.linked(to) {
-                    linked.pushes.cancel(self.session.id, &ranges);
+                    give_back(to, linked.pushes.cancel(self.session.id, &ranges));
                 }
             }
             Effect::Connect { peer } => {

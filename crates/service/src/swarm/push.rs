@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex};
 
-use potluck_base::{ContentId, PieceRange, limits};
+use potluck_base::{ContentId, PeerId, PieceRange, limits};
 use potluck_link::LaneTx;
 use potluck_proto::swarm::{GoneWhy, NotPushedWhy, Outcome};
 use potluck_proto::BlockHeader;
@@ -46,32 +46,38 @@ impl PushQueue {
         Self { state: Mutex::new(state), ready: Condvar::new() }
     }
 
-    /// Ends the lanes' threads; what waits is dropped (the machine hears of the lost link by itself).
-    pub fn close(&self) {
+    /// Ends the lanes' threads; what waits is handed back.
+    pub fn close(&self) -> Vec<Push> {
         let mut state = self.lock();
         state.closed = true;
-        state.waiting.clear();
         self.ready.notify_all();
+        state.waiting.drain(..).collect()
     }
 
     /// Takes back runs of a content that no lane has begun to send.
-    pub fn cancel(&self, content: ContentId, ranges: &[PieceRange]) {
-        self.lock().waiting.retain(|push| {
-            push.session.id != content || !ranges.iter().any(|r| !r.intersect(push.range).is_empty())
-        });
+    pub fn cancel(&self, content: ContentId, ranges: &[PieceRange]) -> Vec<Push> {
+        let named = |push: &Push| {
+            push.session.id == content
+                && ranges.iter().any(|range| !range.intersect(push.range).is_empty())
+        };
+        let mut state = self.lock();
+        let waiting = std::mem::take(&mut state.waiting);
+        let (cancelled, kept): (Vec<Push>, Vec<Push>) = waiting.into_iter().partition(named);
+        state.waiting = kept.into();
+        cancelled
     }
 
-    /// Adds a run; true if a lane should be opened for it.
-    fn add(&self, push: Push) -> bool {
+    /// Adds a run; whether a lane should be opened for it. A queue that is closed hands it back.
+    fn add(&self, push: Push) -> Result<bool, Push> {
         let mut state = self.lock();
         if state.closed {
-            return false;
+            return Err(push);
         }
         state.waiting.push_back(push);
         self.ready.notify_one();
         let more = state.lanes < LANES_USED;
         state.lanes += usize::from(more);
-        more
+        Ok(more)
     }
 
     /// The next run, waiting for one; none when the link ends.
@@ -102,8 +108,10 @@ impl PushQueue {
 
 /// Queues a run of pieces towards a peer and sees to it that there is a lane to carry it.
 pub fn push(linked: &Arc<Linked>, run: Push) {
-    if !linked.pushes.add(run) {
-        return;
+    match linked.pushes.add(run) {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(run) => return give_back(linked.peer, [run]),
     }
     let linked = Arc::clone(linked);
     tokio::spawn(async move {
@@ -111,24 +119,21 @@ pub fn push(linked: &Arc<Linked>, run: Push) {
             Ok(lane) => {
                 tokio::task::spawn_blocking(move || {
                     serve(&linked, lane);
-                    give_back(&linked);
+                    give_back(linked.peer, linked.pushes.lane_ended());
                 });
             }
             Err(error) => {
                 tracing::debug!(peer = %linked.peer.short(), %error, "no lane");
-                give_back(&linked);
+                give_back(linked.peer, linked.pushes.lane_ended());
             }
         }
     });
 }
 
-fn give_back(linked: &Linked) {
-    for run in linked.pushes.lane_ended() {
-        run.session.tell_soon(Outcome::NotPushed {
-            to: linked.peer,
-            range: run.range,
-            why: NotPushedWhy::Link,
-        });
+/// Tells the machines of runs that did not leave: each push must end, or its place is never free again.
+pub fn give_back(to: PeerId, runs: impl IntoIterator<Item = Push>) {
+    for Push { session, range } in runs {
+        session.tell_soon(Outcome::NotPushed { to, range, why: NotPushedWhy::Link });
     }
 }
 

@@ -70,17 +70,13 @@ impl Watcher<Swarm<u32>, SwarmPhysics> for SwarmChecker {
                 let total = physics.map.total();
                 let view = self.view(node, *from);
                 let expected = view.expected.get_or_insert_with(|| PieceSet::none(total));
-                ranges
-                    .iter()
-                    .for_each(|range| _ = expected.insert_range(*range));
+                ranges.iter().for_each(|range| _ = expected.insert_range(*range));
             }
             Output::Perform(Effect::Push { to, range }) => {
                 let pushes = &mut self.view(node, *to).pushes;
                 pushes.push(*range);
                 let count = pushes.len();
-                self.must(count <= limits::LANES_PER_LINK, now, node, || {
-                    format!("{count} pushes")
-                });
+                self.must(count <= limits::LANES_PER_LINK, now, node, || format!("{count} pushes"));
                 let block = range.len() == 1
                     || (physics.map.bytes_of(*range) <= limits::BLOCK_BYTES as u64
                         && range.len() <= limits::BLOCK_PIECES);
@@ -88,9 +84,7 @@ impl Watcher<Swarm<u32>, SwarmPhysics> for SwarmChecker {
             }
             Output::Hangup(peer) | Output::Emit(Event::Liar { peer, .. }) => {
                 let honest = physics.hands[*peer as usize].is_honest();
-                self.must(!honest, now, node, || {
-                    format!("accuses honest {peer}: {output:?}")
-                });
+                self.must(!honest, now, node, || format!("accuses honest {peer}: {output:?}"));
             }
             _ => {}
         }
@@ -108,14 +102,11 @@ impl SwarmChecker {
             Message::Join { have, .. } | Message::Have(have) => {
                 let view = self.view(node, from);
                 let claimed = view.claimed.get_or_insert_with(|| PieceSet::none(total));
-                have.iter()
-                    .for_each(|range| _ = claimed.insert_range(*range));
+                have.iter().for_each(|range| _ = claimed.insert_range(*range));
             }
             Message::Gone { ranges, .. } => {
                 if let Some(claimed) = &mut self.view(node, from).claimed {
-                    ranges
-                        .iter()
-                        .for_each(|range| _ = claimed.remove_range(*range));
+                    ranges.iter().for_each(|range| _ = claimed.remove_range(*range));
                 }
             }
             Message::Grant { bytes } => self.view(node, from).allowance += i64::from(*bytes),
@@ -138,9 +129,7 @@ impl SwarmChecker {
             Message::Join { have, .. } | Message::Have(have) if hand.is_honest() => {
                 for range in have {
                     let true_claim = hand.truth.contains_range(*range);
-                    self.must(true_claim, now, node, || {
-                        format!("claims {range:?}, has it not")
-                    });
+                    self.must(true_claim, now, node, || format!("claims {range:?}, has it not"));
                 }
             }
             Message::Request(ranges) => {
@@ -153,9 +142,7 @@ impl SwarmChecker {
                 let view = self.view(node, to);
                 view.allowance -= cost as i64;
                 let allowance = view.allowance;
-                self.must(allowance >= 0, now, node, || {
-                    format!("asks {to} too much: {allowance}")
-                });
+                self.must(allowance >= 0, now, node, || format!("asks {to} too much: {allowance}"));
             }
             _ => {}
         }
@@ -171,31 +158,17 @@ impl SwarmChecker {
         physics: &SwarmPhysics,
     ) {
         let view = self.view(node, to);
-        let claimed = view
-            .claimed
-            .as_ref()
-            .is_some_and(|claimed| claimed.contains_range(range));
-        let expected = view
-            .expected
-            .as_ref()
-            .is_some_and(|set| set.contains_range(range));
-        self.must(claimed, now, node, || {
-            format!("asks {to} for {range:?}, which it has not")
-        });
-        self.must(expected, now, node, || {
-            format!("does not expect {range:?} of {to}")
-        });
+        let claimed = view.claimed.as_ref().is_some_and(|claimed| claimed.contains_range(range));
+        let expected = view.expected.as_ref().is_some_and(|set| set.contains_range(range));
+        self.must(claimed, now, node, || format!("asks {to} for {range:?}, which it has not"));
+        self.must(expected, now, node, || format!("does not expect {range:?} of {to}"));
         for piece in range.iter() {
             let here = machine.have().contains(piece);
-            self.must(!here, now, node, || {
-                format!("asks {to} for {piece}, which is here")
-            });
+            self.must(!here, now, node, || format!("asks {to} for {piece}, which is here"));
             let file = physics.map.locate(piece).file;
             let single = physics.map.file(file).pieces.len() == 1;
             let known = single || physics.hands[node as usize].values.contains(&file);
-            self.must(known, now, node, || {
-                format!("asks for {piece} without values")
-            });
+            self.must(known, now, node, || format!("asks for {piece} without values"));
         }
     }
 
@@ -213,20 +186,14 @@ impl SwarmChecker {
         let mut claimed = machine.have().clone();
         claimed.remove_all(&hand.truth);
         let false_claims = claimed.len();
-        self.must(false_claims == 0, now, node, || {
-            format!("holds {false_claims} pieces falsely")
-        });
+        self.must(false_claims == 0, now, node, || format!("holds {false_claims} pieces falsely"));
         let mut missing = machine.wanted().clone();
         missing.remove_all(machine.have());
-        self.must(missing.len() == machine.missing(), now, node, || {
-            "miscounts".to_owned()
-        });
+        self.must(missing.len() == machine.missing(), now, node, || "miscounts".to_owned());
         missing.keep_all(held);
         let ranges: Vec<PieceRange> = missing.ranges().collect();
         let partners: Vec<Partner<u32>> = machine.partners().collect();
-        self.must(ranges.is_empty(), now, node, || {
-            format!("misses {ranges:?}; {partners:?}")
-        });
+        self.must(ranges.is_empty(), now, node, || format!("misses {ranges:?}; {partners:?}"));
         let told = machine.missing() > 0 || hand.complete.is_some();
         self.must(told, now, node, || "has all and did not say so".to_owned());
     }
@@ -237,8 +204,7 @@ impl SwarmChecker {
 
     fn must(&mut self, holds: bool, now: Time, node: u32, what: impl FnOnce() -> String) {
         if !holds {
-            self.faults
-                .push(format!("at {} us node {node} {}", now.0, what()));
+            self.faults.push(format!("at {} us node {node} {}", now.0, what()));
         }
     }
 }

@@ -55,10 +55,7 @@ fn story(source: &Source, receiver: &Store, plan: DownloadPlan) -> Result<(), St
 fn ends_well(world: &World, on_exists: OnExists) {
     let source = world.share(&[""]);
     let receiver = world.receiver();
-    let plan = DownloadPlan {
-        on_exists,
-        ..world.plan(&source)
-    };
+    let plan = DownloadPlan { on_exists, ..world.plan(&source) };
     let download = receiver.begin_download(plan).unwrap();
     // All that it says to have is right.
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
@@ -100,12 +97,7 @@ fn the_machine_dies_at_any_step_and_nothing_lost_is_presented() {
     at_every_step(&fetch, &|world, faults| {
         faults.lose_unsynced().unwrap();
         let reboot = |store: Store| {
-            store
-                .0
-                .db
-                .lock()
-                .execute("UPDATE downloads SET boot = 'before'", [])
-                .unwrap();
+            store.0.db.lock().execute("UPDATE downloads SET boot = 'before'", []).unwrap();
         };
         reboot(world.receiver());
         let source = world.share(&[""]);
@@ -116,13 +108,7 @@ fn the_machine_dies_at_any_step_and_nothing_lost_is_presented() {
             for piece in served.have().iter() {
                 served.read(PieceRange::one(piece), &mut buf).unwrap();
                 let at = served.map().locate(piece);
-                assert!(
-                    source
-                        .values(at.file)
-                        .unwrap()
-                        .unwrap()
-                        .matches(at.index, &buf)
-                );
+                assert!(source.values(at.file).unwrap().unwrap().matches(at.index, &buf));
             }
             assert!(!settled.damaged.is_empty() || served.have().is_full());
         }
@@ -139,10 +125,7 @@ fn the_program_dies_at_any_step_of_replacing_a_folder() {
         for rel in ["large", "a/small", "a/own"] {
             fs::write(world.target("shared").join(rel), "old").unwrap();
         }
-        let plan = DownloadPlan {
-            on_exists: OnExists::Overwrite,
-            ..world.plan(&source)
-        };
+        let plan = DownloadPlan { on_exists: OnExists::Overwrite, ..world.plan(&source) };
         story(&source, receiver, plan)
     };
     at_every_step(&fetch, &|world, _| {
@@ -186,13 +169,30 @@ fn have_again(world: &World, source: &Source) -> (Vec<PieceRange>, u32) {
 }
 
 #[test]
+fn what_was_found_again_is_no_safer_than_before() {
+    let world = World::new();
+    world.file("film", &noise(1, 400_000));
+    world.file("sub/small", &noise(2, 400));
+    let source = world.share(&[""]);
+    let faults = Faults::new();
+    for _ in 0..2 {
+        let receiver = world.faulty_receiver(&faults);
+        let download = receiver.begin_download(world.plan(&source)).unwrap();
+        give_values(&source, &download).unwrap();
+        fetch(&source, &download, PieceRange::new(0, 8)).unwrap();
+        assert!(download.is_complete());
+        download.checkpoint().unwrap();
+    }
+    faults.lose_unsynced().unwrap();
+    let download = world.receiver().begin_download(world.plan(&source)).unwrap();
+    assert!(download.have().is_empty());
+}
+
+#[test]
 fn a_download_goes_on_where_it_was_dropped() {
     let world = World::new();
     let (source, _) = half_fetched(&world, 5);
-    assert_eq!(
-        have_again(&world, &source),
-        (vec![PieceRange::new(0, 9)], 4)
-    );
+    assert_eq!(have_again(&world, &source), (vec![PieceRange::new(0, 9)], 4));
 }
 
 #[test]
@@ -211,16 +211,8 @@ fn garbage_among_doubtful_pieces_is_found_and_fetched_again() {
 fn a_part_that_was_cut_short_loses_only_what_is_missing() {
     let world = World::new();
     let (source, part) = half_fetched(&world, 9);
-    fs::File::options()
-        .write(true)
-        .open(part)
-        .unwrap()
-        .set_len(4 * 65_536 + 5000)
-        .unwrap();
-    assert_eq!(
-        have_again(&world, &source),
-        (vec![PieceRange::new(0, 4)], 9)
-    );
+    fs::File::options().write(true).open(part).unwrap().set_len(4 * 65_536 + 5000).unwrap();
+    assert_eq!(have_again(&world, &source), (vec![PieceRange::new(0, 4)], 9));
 }
 
 #[test]
@@ -239,26 +231,23 @@ fn durable_pieces_with_holes_are_not_believed() {
     let file = fs::File::options().write(true).open(part).unwrap();
     file.set_len(4 * 65_536).unwrap();
     file.set_len(800_000).unwrap();
-    assert_eq!(
-        have_again(&world, &source),
-        (vec![PieceRange::new(0, 4)], 9)
-    );
+    assert_eq!(have_again(&world, &source), (vec![PieceRange::new(0, 4)], 9));
 }
 
 #[test]
 fn pieces_that_were_never_noted_are_found_in_the_part() {
     let world = World::new();
-    let (source, _) = half_fetched(&world, 5);
-    // As if nothing had been noted at all: the state is lost.
+    let (source, part) = half_fetched(&world, 5);
+    // As if nothing had been noted at all: the state is lost. And one piece is garbage.
     fs::remove_dir_all(world.path("receiver")).unwrap();
+    let file = fs::File::options().write(true).open(part).unwrap();
+    file.write_all_at(b"garbage", 3 * 65_536).unwrap();
     let receiver = world.receiver();
     let download = receiver.begin_download(world.plan(&source)).unwrap();
     assert!(download.have().is_empty());
-    let found = download
-        .set_values(0, source.values(0).unwrap().unwrap())
-        .unwrap();
-    assert_eq!(found, [PieceRange::new(0, 9)]);
-    assert_eq!(fetch_all(&source, &download).unwrap(), 4);
+    let found = download.set_values(0, source.values(0).unwrap().unwrap()).unwrap();
+    assert_eq!(found, [PieceRange::new(0, 3), PieceRange::new(4, 9)]);
+    assert_eq!(fetch_all(&source, &download).unwrap(), 5);
     assert_eq!(
         fs::read(world.target("film")).unwrap(),
         fs::read(world.path("shared/film")).unwrap()
@@ -305,8 +294,5 @@ fn zeros_that_the_disk_keeps_as_holes_are_not_fetched_again() {
     let file = fs::File::options().write(true).open(part).unwrap();
     file.set_len(131_072).unwrap();
     file.set_len(bytes.len() as u64).unwrap();
-    assert_eq!(
-        have_again(&world, &source),
-        (vec![PieceRange::new(0, 4)], 2)
-    );
+    assert_eq!(have_again(&world, &source), (vec![PieceRange::new(0, 4)], 2));
 }

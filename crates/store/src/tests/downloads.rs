@@ -68,10 +68,7 @@ fn nothing_stands_at_the_target_before_the_end() {
     let download = receiver.begin_download(world.plan(&source)).unwrap();
     give_values(&source, &download).unwrap();
     fetch(&source, &download, PieceRange::new(0, 3)).unwrap();
-    assert_eq!(
-        world.names(),
-        [format!(".film.{}.part", source.content().short())]
-    );
+    assert_eq!(world.names(), [format!(".film.{}.part", source.content().short())]);
     assert!(matches!(download.finish(&[]), Err(StoreError::Bug(_))));
     fetch_all(&source, &download).unwrap();
     assert_eq!(world.names(), ["film"]);
@@ -91,10 +88,7 @@ fn only_pieces_that_are_here_are_served() {
     download.read(PieceRange::one(2), &mut buf).unwrap();
     assert_eq!(buf, noise(1, 200_000)[2 * 65_536..3 * 65_536]);
     for range in [PieceRange::new(1, 3), PieceRange::new(2, 4)] {
-        assert!(matches!(
-            download.read(range, &mut buf).unwrap_err().why,
-            ReadFault::Missing
-        ));
+        assert!(matches!(download.read(range, &mut buf).unwrap_err().why, ReadFault::Missing));
     }
     assert!(download.read_part(1, 0, 9, &mut buf).is_err());
 }
@@ -113,18 +107,9 @@ fn bytes_of_a_piece_that_is_here_are_dropped() {
     download.write(1, 100, &[0; 100]).unwrap();
     download.finish(&[]).unwrap();
     assert_eq!(fs::read(world.target("film")).unwrap(), bytes);
-    assert!(matches!(
-        download.write(3, 3000, &[0; 4000]),
-        Err(StoreError::Bug(_))
-    ));
-    assert!(matches!(
-        download.write(4, 0, &[0]),
-        Err(StoreError::Bug(_))
-    ));
-    assert!(matches!(
-        download.mark(PieceRange::one(4)),
-        Err(StoreError::Bug(_))
-    ));
+    assert!(matches!(download.write(3, 3000, &[0; 4000]), Err(StoreError::Bug(_))));
+    assert!(matches!(download.write(4, 0, &[0]), Err(StoreError::Bug(_))));
+    assert!(matches!(download.mark(PieceRange::one(4)), Err(StoreError::Bug(_))));
 }
 
 #[test]
@@ -140,25 +125,18 @@ fn a_piece_that_two_writers_mixed_is_read_again_before_it_counts() {
     // An honest writer writes both halves; a liar gets in between and after.
     download.write(0, 0, &bytes[..half]).unwrap();
     download.write(0, 0, &vec![0; half]).unwrap();
-    download
-        .write(0, half as u32, &bytes[half..2 * half])
-        .unwrap();
+    download.write(0, half as u32, &bytes[half..2 * half]).unwrap();
     let bad = download.mark(PieceRange::new(0, 1)).unwrap().bad;
     assert_eq!(bad, [PieceRange::one(0)]);
     assert!(!download.have().contains(0));
     // A writer who starts again where another stopped makes it right.
     download.write(0, 0, &bytes[..half]).unwrap();
     download.write(0, 0, &bytes[..half]).unwrap();
-    download
-        .write(0, half as u32, &bytes[half..2 * half])
-        .unwrap();
+    download.write(0, half as u32, &bytes[half..2 * half]).unwrap();
     assert!(download.mark(PieceRange::one(0)).unwrap().bad.is_empty());
     // Half a piece is no piece.
     download.write(1, 0, &bytes[2 * half..3 * half]).unwrap();
-    assert_eq!(
-        download.mark(PieceRange::one(1)).unwrap().bad,
-        [PieceRange::one(1)]
-    );
+    assert_eq!(download.mark(PieceRange::one(1)).unwrap().bad, [PieceRange::one(1)]);
     fetch_all(&source, &download).unwrap();
     assert_eq!(fs::read(world.target("film")).unwrap(), bytes);
 }
@@ -212,15 +190,9 @@ fn only_what_is_selected_is_fetched_and_made() {
     fs::create_dir(world.path("shared/void")).unwrap();
     let source = world.share(&[""]);
     let receiver = world.receiver();
-    let plan = DownloadPlan {
-        selected: Some([1].into()),
-        ..world.plan(&source)
-    };
+    let plan = DownloadPlan { selected: Some([1].into()), ..world.plan(&source) };
     let download = receiver.begin_download(plan).unwrap();
-    assert_eq!(
-        download.wanted().ranges().collect::<Vec<_>>(),
-        [PieceRange::one(2)]
-    );
+    assert_eq!(download.wanted().ranges().collect::<Vec<_>>(), [PieceRange::one(2)]);
     fetch_all(&source, &download).unwrap();
     assert_eq!(names_in(&world.target("shared")), ["b"]);
     drop(download);
@@ -229,14 +201,8 @@ fn only_what_is_selected_is_fetched_and_made() {
     assert_eq!(fetch_all(&source, &download).unwrap(), 3);
     assert_eq!(tree(&world.target("shared")), tree(&world.path("shared")));
     assert_eq!(world.names(), ["shared"]);
-    let beyond = DownloadPlan {
-        selected: Some([4].into()),
-        ..world.plan(&source)
-    };
-    assert!(matches!(
-        receiver.begin_download(beyond),
-        Err(StoreError::Bug(_))
-    ));
+    let beyond = DownloadPlan { selected: Some([4].into()), ..world.plan(&source) };
+    assert!(matches!(receiver.begin_download(beyond), Err(StoreError::Bug(_))));
 }
 
 #[test]
@@ -258,15 +224,9 @@ fn files_of_other_shares_are_copied_instead_of_fetched_if_they_are_unchanged() {
     let cancel = AtomicBool::new(false);
     let ids = receiver.hash_scan(&mut scan, 1, &|_| {}, &cancel).unwrap();
     receiver.put_share(&scan.record(&ids).unwrap()).unwrap();
-    let before = fs::metadata(world.path("own/z"))
-        .unwrap()
-        .modified()
-        .unwrap();
+    let before = fs::metadata(world.path("own/z")).unwrap().modified().unwrap();
     fs::write(world.path("own/z"), noise(4, 1000)).unwrap();
-    fs::File::open(world.path("own/z"))
-        .unwrap()
-        .set_modified(before)
-        .unwrap();
+    fs::File::open(world.path("own/z")).unwrap().set_modified(before).unwrap();
     let download = receiver.begin_download(world.plan(&source)).unwrap();
     let mut adopted = download.adopt_local(&cancel).unwrap();
     adopted.sort();
@@ -283,16 +243,10 @@ fn a_second_download_of_the_same_to_the_same_place_is_refused_while_the_first_ru
     let receiver = world.receiver();
     let first = receiver.begin_download(world.plan(&source)).unwrap();
     let busy = |store: &Store| {
-        matches!(
-            store.begin_download(world.plan(&source)),
-            Err(StoreError::Busy { .. })
-        )
+        matches!(store.begin_download(world.plan(&source)), Err(StoreError::Busy { .. }))
     };
     assert!(busy(&receiver));
-    assert!(matches!(
-        receiver.forget_download(first.number()),
-        Err(StoreError::Busy { .. })
-    ));
+    assert!(matches!(receiver.forget_download(first.number()), Err(StoreError::Busy { .. })));
     // Another node on this machine, with a home of its own.
     let other = Store::open(&world.path("other")).unwrap();
     assert!(busy(&other));

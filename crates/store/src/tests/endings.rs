@@ -3,12 +3,7 @@
 use super::*;
 
 fn exists(result: Result<Download, StoreError>, path: &Path) -> bool {
-    let path = path
-        .parent()
-        .unwrap()
-        .canonicalize()
-        .unwrap()
-        .join(path.file_name().unwrap());
+    let path = path.parent().unwrap().canonicalize().unwrap().join(path.file_name().unwrap());
     matches!(result, Err(StoreError::TargetExists { path: p }) if p == path)
 }
 
@@ -20,14 +15,8 @@ fn a_file_that_is_there_is_refused_replaced_or_kept_beside() {
     let receiver = world.receiver();
     let target = world.target("film.mkv");
     fs::write(&target, "old").unwrap();
-    let plan = |on_exists| DownloadPlan {
-        on_exists,
-        ..world.plan(&source)
-    };
-    assert!(exists(
-        receiver.begin_download(plan(OnExists::Refuse)),
-        &target
-    ));
+    let plan = |on_exists| DownloadPlan { on_exists, ..world.plan(&source) };
+    assert!(exists(receiver.begin_download(plan(OnExists::Refuse)), &target));
     assert_eq!(world.names(), ["film.mkv"]);
     let download = receiver.begin_download(plan(OnExists::Rename)).unwrap();
     fetch_all(&source, &download).unwrap();
@@ -54,30 +43,17 @@ fn a_folder_that_is_there_is_refused_joined_or_kept_beside() {
     for rel in ["shared/a", "shared/sub/own"] {
         fs::write(world.target(rel), "old").unwrap();
     }
-    let plan = |on_exists| DownloadPlan {
-        on_exists,
-        ..world.plan(&source)
-    };
-    assert!(exists(
-        receiver.begin_download(plan(OnExists::Refuse)),
-        &world.target("shared")
-    ));
+    let plan = |on_exists| DownloadPlan { on_exists, ..world.plan(&source) };
+    assert!(exists(receiver.begin_download(plan(OnExists::Refuse)), &world.target("shared")));
     let download = receiver.begin_download(plan(OnExists::Rename)).unwrap();
     fetch_all(&source, &download).unwrap();
-    assert_eq!(
-        tree(&world.target("shared (2)")),
-        tree(&world.path("shared"))
-    );
+    assert_eq!(tree(&world.target("shared (2)")), tree(&world.path("shared")));
     drop(download);
     let download = receiver.begin_download(plan(OnExists::Overwrite)).unwrap();
     fetch_all(&source, &download).unwrap();
     let read = |rel: &str| fs::read_to_string(world.target(rel)).unwrap();
     assert_eq!(
-        [
-            read("shared/a"),
-            read("shared/sub/b"),
-            read("shared/sub/own")
-        ],
+        [read("shared/a"), read("shared/sub/b"), read("shared/sub/own")],
         ["new a", "new b", "old"]
     );
     assert_eq!(world.names(), ["shared", "shared (2)"]);
@@ -95,10 +71,7 @@ fn a_folder_never_replaces_a_file_nor_a_file_a_folder() {
         ..world.plan(source)
     };
     let refused = |source: &Source| {
-        matches!(
-            receiver.begin_download(plan(source)),
-            Err(StoreError::TargetKind { .. })
-        )
+        matches!(receiver.begin_download(plan(source)), Err(StoreError::TargetKind { .. }))
     };
     fs::write(world.target("target"), "file").unwrap();
     assert!(refused(&folder) && !refused(&file));
@@ -110,10 +83,7 @@ fn a_folder_never_replaces_a_file_nor_a_file_a_folder() {
     let download = receiver.begin_download(plan(&file)).unwrap();
     fetch(&file, &download, PieceRange::one(0)).unwrap();
     fs::create_dir(world.target("target")).unwrap();
-    assert!(matches!(
-        download.finish(&[]),
-        Err(StoreError::TargetKind { .. })
-    ));
+    assert!(matches!(download.finish(&[]), Err(StoreError::TargetKind { .. })));
     fs::remove_dir(world.target("target")).unwrap();
     download.finish(&[]).unwrap();
     assert_eq!(fs::read(world.target("target")).unwrap(), b"x");
@@ -126,10 +96,7 @@ fn a_file_inside_is_not_replaced_by_a_folder_and_the_other_way_round() {
     world.file("b", b"b");
     let source = world.share(&[""]);
     let receiver = world.receiver();
-    let plan = DownloadPlan {
-        on_exists: OnExists::Overwrite,
-        ..world.plan(&source)
-    };
+    let plan = DownloadPlan { on_exists: OnExists::Overwrite, ..world.plan(&source) };
     fs::create_dir_all(world.target("shared/b")).unwrap();
     fs::write(world.target("shared/a"), "file").unwrap();
     let download = receiver.begin_download(plan).unwrap();
@@ -137,11 +104,7 @@ fn a_file_inside_is_not_replaced_by_a_folder_and_the_other_way_round() {
         let error = fetch_all(&source, &download).unwrap_err();
         assert!(matches!(error, StoreError::TargetKind { .. }), "{error}");
         let path = world.target(blocker);
-        if path.is_dir() {
-            fs::remove_dir(path).unwrap()
-        } else {
-            fs::remove_file(path).unwrap()
-        }
+        if path.is_dir() { fs::remove_dir(path).unwrap() } else { fs::remove_file(path).unwrap() }
     }
     fetch_all(&source, &download).unwrap();
     assert_eq!(tree(&world.target("shared")), tree(&world.path("shared")));
@@ -154,10 +117,7 @@ fn what_appears_at_the_target_meanwhile_is_not_lost() {
     let source = world.share(&["film"]);
     let receiver = world.receiver();
     for (on_exists, whole) in [(OnExists::Refuse, false), (OnExists::Rename, true)] {
-        let plan = DownloadPlan {
-            on_exists,
-            ..world.plan(&source)
-        };
+        let plan = DownloadPlan { on_exists, ..world.plan(&source) };
         let download = receiver.begin_download(plan).unwrap();
         fetch(&source, &download, PieceRange::one(0)).unwrap();
         fs::write(world.target("film"), "precious").unwrap();
@@ -173,18 +133,38 @@ fn what_appears_at_the_target_meanwhile_is_not_lost() {
 }
 
 #[test]
+fn a_folder_that_appears_at_the_target_meanwhile_is_not_joined() {
+    let world = World::new();
+    world.file("a", b"new");
+    let source = world.share(&[""]);
+    let receiver = world.receiver();
+    for on_exists in [OnExists::Refuse, OnExists::Rename] {
+        let plan = DownloadPlan { on_exists, ..world.plan(&source) };
+        let download = receiver.begin_download(plan).unwrap();
+        fetch(&source, &download, PieceRange::one(0)).unwrap();
+        fs::create_dir(world.target("shared")).unwrap();
+        fs::write(world.target("shared/own"), "precious").unwrap();
+        let finished = download.finish(&[]);
+        assert_eq!(names_in(&world.target("shared")), ["own"]);
+        if on_exists == OnExists::Refuse {
+            assert!(matches!(finished, Err(StoreError::TargetExists { .. })));
+            fs::remove_dir_all(world.target("shared")).unwrap();
+        } else {
+            finished.unwrap();
+        }
+    }
+    assert_eq!(world.names(), ["shared", "shared (2)"]);
+}
+
+#[test]
 fn a_complete_result_is_known_and_one_that_the_user_changed_is_protected() {
     let world = World::new();
     world.file("a", b"a");
     world.file("b", &noise(1, 100_000));
     let source = world.share(&[""]);
     let receiver = world.receiver();
-    let begin = |on_exists| {
-        receiver.begin_download(DownloadPlan {
-            on_exists,
-            ..world.plan(&source)
-        })
-    };
+    let begin =
+        |on_exists| receiver.begin_download(DownloadPlan { on_exists, ..world.plan(&source) });
     fetch_all(&source, &begin(OnExists::Refuse).unwrap()).unwrap();
     for on_exists in [OnExists::Refuse, OnExists::Rename, OnExists::Overwrite] {
         let download = begin(on_exists).unwrap();
@@ -229,10 +209,7 @@ fn files_that_were_given_up_are_named_and_leave_nothing_behind() {
     assert_eq!(finished.missing, [name("a"), name("only/c")]);
     assert_eq!(names_in(&world.target("shared")), ["b"]);
     let served = receiver.open_source(&source.content()).unwrap().unwrap();
-    assert_eq!(
-        served.have().ranges().collect::<Vec<_>>(),
-        [PieceRange::one(4)]
-    );
+    assert_eq!(served.have().ranges().collect::<Vec<_>>(), [PieceRange::one(4)]);
     drop(download);
     let download = receiver.begin_download(world.plan(&source)).unwrap();
     fetch_all(&source, &download).unwrap();
@@ -244,10 +221,7 @@ fn a_single_file_that_was_given_up_is_no_result() {
     let world = World::new();
     world.file("a", b"a");
     let source = world.share(&["a"]);
-    let download = world
-        .receiver()
-        .begin_download(world.plan(&source))
-        .unwrap();
+    let download = world.receiver().begin_download(world.plan(&source)).unwrap();
     assert!(matches!(download.finish(&[0]), Err(StoreError::Bug(_))));
 }
 
@@ -264,10 +238,7 @@ fn a_forgotten_download_leaves_nothing_and_touches_nothing_else() {
     }
     fs::write(world.target("own"), "x").unwrap();
     let unfinished = receiver.unfinished().unwrap();
-    assert_eq!(
-        unfinished.iter().map(|d| d.have).collect::<Vec<_>>(),
-        [65_536, 65_536]
-    );
+    assert_eq!(unfinished.iter().map(|d| d.have).collect::<Vec<_>>(), [65_536, 65_536]);
     for download in unfinished {
         receiver.forget_download(download.number).unwrap();
         let again = receiver.forget_download(download.number);
@@ -287,10 +258,7 @@ fn a_finished_download_cannot_be_forgotten_as_if_it_were_not() {
     fetch_all(&source, &download).unwrap();
     let number = download.number();
     drop(download);
-    assert!(matches!(
-        receiver.forget_download(number),
-        Err(StoreError::NoSuchDownload(_))
-    ));
+    assert!(matches!(receiver.forget_download(number), Err(StoreError::NoSuchDownload(_))));
     assert_eq!(world.names(), ["a"]);
 }
 
@@ -306,12 +274,7 @@ fn after_a_crash_of_the_machine_a_result_is_read_again_before_it_is_served() {
     drop(download);
     // The machine is another since, and has lost bytes without a trace.
     let reboot = |store: &Store| {
-        store
-            .0
-            .db
-            .lock()
-            .execute("UPDATE downloads SET boot = 'before'", [])
-            .unwrap();
+        store.0.db.lock().execute("UPDATE downloads SET boot = 'before'", []).unwrap();
     };
     reboot(&receiver);
     let path = world.target("shared/a");
@@ -323,10 +286,7 @@ fn after_a_crash_of_the_machine_a_result_is_read_again_before_it_is_served() {
     let settled = receiver.settle().unwrap();
     assert_eq!(settled.damaged, [path.canonicalize().unwrap()]);
     let served = receiver.open_source(&source.content()).unwrap().unwrap();
-    assert_eq!(
-        served.have().ranges().collect::<Vec<_>>(),
-        [PieceRange::one(2)]
-    );
+    assert_eq!(served.have().ranges().collect::<Vec<_>>(), [PieceRange::one(2)]);
     // Safe now, whatever happens to the machine.
     reboot(&receiver);
     assert!(receiver.open_source(&source.content()).unwrap().is_some());
@@ -342,12 +302,7 @@ fn an_unsynced_result_is_read_again_before_it_counts_as_complete() {
     let download = receiver.begin_download(world.plan(&source)).unwrap();
     fetch_all(&source, &download).unwrap();
     drop(download);
-    receiver
-        .0
-        .db
-        .lock()
-        .execute("UPDATE downloads SET boot = 'before'", [])
-        .unwrap();
+    receiver.0.db.lock().execute("UPDATE downloads SET boot = 'before'", []).unwrap();
     let path = world.target("a");
     let time = fs::metadata(&path).unwrap().modified().unwrap();
     fs::write(&path, vec![0; 100_000]).unwrap();

@@ -13,32 +13,17 @@ fn a_hidden_name_must_be_the_users_own_choice() {
     for top in [".bashrc", ".ssh", "...", ".a.part"] {
         let plan = plan_of_file(&world, b"evil", top);
         let refused = receiver.begin_download(plan.clone());
-        assert!(
-            matches!(refused, Err(StoreError::HiddenName { .. })),
-            "{top}"
-        );
+        assert!(matches!(refused, Err(StoreError::HiddenName { .. })), "{top}");
         let folder = plan_of(&world, &folder_of(&[("x", b"evil")]), top);
-        assert!(matches!(
-            receiver.begin_download(folder),
-            Err(StoreError::HiddenName { .. })
-        ));
+        assert!(matches!(receiver.begin_download(folder), Err(StoreError::HiddenName { .. })));
         assert!(world.names().is_empty());
-        let chosen = DownloadPlan {
-            chosen_name: Some(name(top)),
-            ..plan
-        };
+        let chosen = DownloadPlan { chosen_name: Some(name(top)), ..plan };
         put_all(&receiver.begin_download(chosen).unwrap(), &[b"evil"]).unwrap();
         assert_eq!(world.names(), [top]);
         fs::remove_file(world.target(top)).unwrap();
     }
-    let deep = DownloadPlan {
-        name: name("a/b"),
-        ..plan_of_file(&world, b"x", "a")
-    };
-    assert!(matches!(
-        receiver.begin_download(deep),
-        Err(StoreError::Bug(_))
-    ));
+    let deep = DownloadPlan { name: name("a/b"), ..plan_of_file(&world, b"x", "a") };
+    assert!(matches!(receiver.begin_download(deep), Err(StoreError::Bug(_))));
 }
 
 #[test]
@@ -58,23 +43,14 @@ fn a_link_swapped_into_the_part_is_not_written_through() {
     let large = noise(1, 100_000);
     let manifest = folder_of(&[("a/victim", b"evil"), ("b", b"evil!"), ("c/large", &large)]);
     let receiver = world.receiver();
-    let download = receiver
-        .begin_download(plan_of(&world, &manifest, "top"))
-        .unwrap();
+    let download = receiver.begin_download(plan_of(&world, &manifest, "top")).unwrap();
     let part = world.target(&format!(".top.{}.part", manifest.id().short()));
     symlink("../../outside", part.join("a")).unwrap();
     symlink("../../outside/victim", part.join("b")).unwrap();
     symlink("../../outside", part.join("c")).unwrap();
-    for (piece, bytes) in [
-        (0, b"evil".as_slice()),
-        (1, b"evil!"),
-        (2, &large[..65_536]),
-    ] {
+    for (piece, bytes) in [(0, b"evil".as_slice()), (1, b"evil!"), (2, &large[..65_536])] {
         let error = download.write(piece, 0, bytes).unwrap_err();
-        assert!(
-            matches!(error, StoreError::Foreign { .. }),
-            "{piece}: {error}"
-        );
+        assert!(matches!(error, StoreError::Foreign { .. }), "{piece}: {error}");
     }
     assert_eq!(names_in(&world.path("outside")), ["victim"]);
     assert_eq!(fs::read(world.path("outside/victim")).unwrap(), b"precious");
@@ -92,25 +68,57 @@ fn a_link_swapped_in_after_a_write_does_not_reach_the_target() {
     fs::write(world.path("victim"), "evil").unwrap();
     let manifest = folder_of(&[("a", b"evil")]);
     let receiver = world.receiver();
-    let download = receiver
-        .begin_download(plan_of(&world, &manifest, "top"))
-        .unwrap();
+    let download = receiver.begin_download(plan_of(&world, &manifest, "top")).unwrap();
     download.write(0, 0, b"evil").unwrap();
     download.mark(PieceRange::one(0)).unwrap();
     let part = world.target(&format!(".top.{}.part", manifest.id().short()));
     fs::remove_file(part.join("a")).unwrap();
     symlink("../../victim", part.join("a")).unwrap();
-    assert!(matches!(
-        download.finish(&[]),
-        Err(StoreError::Foreign { .. })
-    ));
+    assert!(matches!(download.finish(&[]), Err(StoreError::Foreign { .. })));
     // A second name of somebody's file is as bad.
     fs::remove_file(part.join("a")).unwrap();
     fs::hard_link(world.path("victim"), part.join("a")).unwrap();
-    assert!(matches!(
-        download.finish(&[]),
-        Err(StoreError::Foreign { .. })
-    ));
+    assert!(matches!(download.finish(&[]), Err(StoreError::Foreign { .. })));
+    assert!(!world.target("top").exists());
+}
+
+#[test]
+fn a_file_cut_short_or_changed_in_the_part_does_not_reach_the_target() {
+    let world = World::new();
+    let bytes = noise(1, 5000);
+    let manifest = folder_of(&[("a", &bytes), ("b", &bytes)]);
+    let receiver = world.receiver();
+    let plan = plan_of(&world, &manifest, "top");
+    let part = world.target(&format!(".top.{}.part", manifest.id().short()));
+    let download = receiver.begin_download(plan.clone()).unwrap();
+    download.write(0, 0, &bytes).unwrap();
+    assert_eq!(download.mark(PieceRange::one(0)).unwrap().also, [PieceRange::one(1)]);
+    // The twin is copied from what is on the disk, which is not believed.
+    fs::write(part.join("a"), noise(2, 5000)).unwrap();
+    assert!(matches!(download.finish(&[]), Err(StoreError::Changed { .. })));
+    fs::write(part.join("a"), &bytes).unwrap();
+    download.checkpoint_synced().unwrap();
+    fs::write(part.join("a"), &bytes[..4999]).unwrap();
+    assert!(download.finish(&[]).is_err());
+    assert!(!world.target("top").exists());
+    drop(download);
+    let download = receiver.begin_download(plan).unwrap();
+    assert!(!download.is_complete());
+    put_all(&download, &[&bytes]).unwrap();
+    assert_eq!(fs::read(world.target("top/b")).unwrap(), bytes);
+}
+
+#[test]
+fn a_single_file_cut_short_in_the_part_does_not_reach_the_target() {
+    let world = World::new();
+    let bytes = noise(1, 5000);
+    let receiver = world.receiver();
+    let download = receiver.begin_download(plan_of_file(&world, &bytes, "top")).unwrap();
+    download.write(0, 0, &bytes).unwrap();
+    download.mark(PieceRange::one(0)).unwrap();
+    let id = potluck_content::hash(&bytes);
+    fs::write(world.target(&format!(".top.{}.part", id.short())), &bytes[1..]).unwrap();
+    assert!(matches!(download.finish(&[]), Err(StoreError::Foreign { .. })));
     assert!(!world.target("top").exists());
 }
 
@@ -124,19 +132,12 @@ fn a_part_that_is_a_link_or_another_name_of_a_file_is_refused() {
     let receiver = world.receiver();
     symlink("../outside/victim", part(&potluck_content::hash(&file))).unwrap();
     symlink("../outside", part(&manifest.id())).unwrap();
-    for plan in [
-        plan_of_file(&world, &file, "top"),
-        plan_of(&world, &manifest, "top"),
-    ] {
+    for plan in [plan_of_file(&world, &file, "top"), plan_of(&world, &manifest, "top")] {
         let refused = receiver.begin_download(plan);
         assert!(matches!(refused, Err(StoreError::Foreign { .. })));
     }
     fs::remove_file(part(&potluck_content::hash(&file))).unwrap();
-    fs::hard_link(
-        world.path("outside/victim"),
-        part(&potluck_content::hash(&file)),
-    )
-    .unwrap();
+    fs::hard_link(world.path("outside/victim"), part(&potluck_content::hash(&file))).unwrap();
     let refused = receiver.begin_download(plan_of_file(&world, &file, "top"));
     assert!(matches!(refused, Err(StoreError::Foreign { .. })));
     assert_eq!(fs::read(world.path("outside/victim")).unwrap(), b"precious");
@@ -149,10 +150,7 @@ fn a_link_in_an_existing_target_is_not_written_through() {
     fs::create_dir(world.target("top")).unwrap();
     symlink("../../outside", world.target("top/sub")).unwrap();
     let manifest = folder_of(&[("sub/x", b"evil")]);
-    let plan = DownloadPlan {
-        on_exists: OnExists::Overwrite,
-        ..plan_of(&world, &manifest, "top")
-    };
+    let plan = DownloadPlan { on_exists: OnExists::Overwrite, ..plan_of(&world, &manifest, "top") };
     let download = world.receiver().begin_download(plan.clone()).unwrap();
     let error = put_all(&download, &[b"evil"]).unwrap_err();
     assert!(matches!(error, StoreError::TargetKind { .. }), "{error}");
@@ -162,18 +160,13 @@ fn a_link_in_an_existing_target_is_not_written_through() {
     fs::remove_dir_all(world.target("top")).unwrap();
     symlink("../outside", world.target("top")).unwrap();
     let other = Store::open(&world.path("other")).unwrap();
-    assert!(matches!(
-        other.begin_download(plan),
-        Err(StoreError::TargetKind { .. })
-    ));
+    assert!(matches!(other.begin_download(plan), Err(StoreError::TargetKind { .. })));
     // A file replaces a link, not what it leads to.
     fs::write(world.path("outside/victim"), "precious").unwrap();
     fs::remove_file(world.target("top")).unwrap();
     symlink("../outside/victim", world.target("top")).unwrap();
-    let plan = DownloadPlan {
-        on_exists: OnExists::Overwrite,
-        ..plan_of_file(&world, b"new", "top")
-    };
+    let plan =
+        DownloadPlan { on_exists: OnExists::Overwrite, ..plan_of_file(&world, b"new", "top") };
     put_all(&other.begin_download(plan).unwrap(), &[b"new"]).unwrap();
     assert_eq!(fs::read(world.path("outside/victim")).unwrap(), b"precious");
     assert_eq!(fs::read(world.target("top")).unwrap(), b"new");
@@ -192,9 +185,7 @@ fn two_names_that_the_file_system_takes_for_one_are_refused() {
     drop(receiver);
     // Here they are two.
     let receiver = world.receiver();
-    let download = receiver
-        .begin_download(plan_of(&world, &manifest, "top"))
-        .unwrap();
+    let download = receiver.begin_download(plan_of(&world, &manifest, "top")).unwrap();
     put_all(&download, &[b"two", b"one"]).unwrap();
     assert_eq!(names_in(&world.target("top")), ["README", "Readme"]);
     assert_eq!(world.names(), ["top"]);
@@ -210,18 +201,10 @@ fn too_little_space_is_said_before_anything_is_written() {
     let manifest = folder_of(&[("a", &bytes), ("b", &bytes)]);
     faults.free_space(2 * 12_288 - 1);
     let refused = receiver.begin_download(plan_of(&world, &manifest, "top"));
-    assert!(matches!(
-        refused,
-        Err(StoreError::NoSpace {
-            needed: 24_576,
-            free: 24_575
-        })
-    ));
+    assert!(matches!(refused, Err(StoreError::NoSpace { needed: 24_576, free: 24_575 })));
     assert!(world.names().is_empty());
     faults.free_space(2 * 12_288);
-    receiver
-        .begin_download(plan_of(&world, &manifest, "top"))
-        .unwrap();
+    receiver.begin_download(plan_of(&world, &manifest, "top")).unwrap();
 }
 
 #[test]
@@ -237,18 +220,12 @@ fn a_disk_that_fills_up_or_breaks_stops_the_download_and_leaves_it_resumable() {
     faults.full_after(150_000);
     let all = PieceRange::new(0, 7);
     let error = fetch(&source, &download, all).unwrap_err();
-    assert!(
-        matches!(error, StoreError::NoSpace { needed, .. } if needed > 200_000),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::NoSpace { needed, .. } if needed > 200_000), "{error}");
     assert!(matches!(download.finish(&[]), Err(StoreError::Bug(_))));
     faults.broken_after(70_000);
     let error = fetch(&source, &download, all).unwrap_err();
     let eio = |e: &std::io::Error| e.raw_os_error() == Some(Errno::IO.raw_os_error());
-    assert!(
-        matches!(&error, StoreError::Io { source, .. } if eio(source)),
-        "{error}"
-    );
+    assert!(matches!(&error, StoreError::Io { source, .. } if eio(source)), "{error}");
     let had = download.have().len();
     drop((download, receiver));
     let receiver = world.receiver();
@@ -267,24 +244,12 @@ fn errors_of_the_system_are_named() {
     assert!(matches!(sort(Errno::ACCESS), StoreError::Denied { .. }));
     assert!(matches!(sort(Errno::NOENT), StoreError::NotFound { .. }));
     let world = World::new();
-    let plan = DownloadPlan {
-        folder: world.path("nowhere"),
-        ..plan_of_file(&world, b"x", "x")
-    };
-    assert!(matches!(
-        world.receiver().begin_download(plan),
-        Err(StoreError::NotFound { .. })
-    ));
+    let plan = DownloadPlan { folder: world.path("nowhere"), ..plan_of_file(&world, b"x", "x") };
+    assert!(matches!(world.receiver().begin_download(plan), Err(StoreError::NotFound { .. })));
     // Files can be made nowhere below /proc, not even by root.
-    let plan = DownloadPlan {
-        folder: "/proc/self".into(),
-        ..plan_of_file(&world, b"", "x")
-    };
+    let plan = DownloadPlan { folder: "/proc/self".into(), ..plan_of_file(&world, b"", "x") };
     let refused = world.receiver().begin_download(plan);
-    assert!(matches!(
-        refused,
-        Err(StoreError::NotFound { .. } | StoreError::Denied { .. })
-    ));
+    assert!(matches!(refused, Err(StoreError::NotFound { .. } | StoreError::Denied { .. })));
 }
 
 #[test]

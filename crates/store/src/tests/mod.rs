@@ -52,20 +52,14 @@ impl World {
     }
 
     fn share(&self, paths: &[&str]) -> Arc<Source> {
-        let paths: Vec<_> = paths
-            .iter()
-            .map(|rel| self.path("shared").join(rel))
-            .collect();
+        let paths: Vec<_> = paths.iter().map(|rel| self.path("shared").join(rel)).collect();
         self.share_paths(&paths)
     }
 
     fn share_paths(&self, paths: &[PathBuf]) -> Arc<Source> {
         let mut scan = self.sender.scan(paths).unwrap();
         let cancel = AtomicBool::new(false);
-        let ids = self
-            .sender
-            .hash_scan(&mut scan, 2, &|_| {}, &cancel)
-            .unwrap();
+        let ids = self.sender.hash_scan(&mut scan, 2, &|_| {}, &cancel).unwrap();
         let record = scan.record(&ids).unwrap();
         self.sender.put_share(&record).unwrap();
         Arc::new(self.sender.open_source(&record.id).unwrap().unwrap())
@@ -82,10 +76,9 @@ impl World {
     fn plan(&self, source: &Source) -> DownloadPlan {
         let kind = match source.manifest() {
             Some(manifest) => PlanKind::Folder(manifest),
-            None => PlanKind::File {
-                size: source.map().total_bytes(),
-                executable: source.executable(),
-            },
+            None => {
+                PlanKind::File { size: source.map().total_bytes(), executable: source.executable() }
+            }
         };
         DownloadPlan {
             content: source.content(),
@@ -110,9 +103,8 @@ impl World {
 
 fn names_in(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).unwrap();
-    let mut names: Vec<_> = entries
-        .map(|e| e.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -120,8 +112,7 @@ fn names_in(path: &Path) -> Vec<String> {
 /// Sets a file's time of change back.
 fn age(path: &Path, seconds: u64) {
     let file = fs::File::options().read(true).open(path).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_secs(seconds))
-        .unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
 }
 
 /// Bytes that do not repeat.
@@ -184,12 +175,7 @@ fn fetch_all(source: &Source, download: &Download) -> Result<u32, StoreError> {
 /// What a tree contains: paths, bytes, executable bits, links.
 fn tree(root: &Path) -> BTreeMap<String, String> {
     fn walk(root: &Path, path: &Path, into: &mut BTreeMap<String, String>) {
-        let rel = path
-            .strip_prefix(root)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let rel = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         let meta = fs::symlink_metadata(path).unwrap();
         let what = if meta.is_symlink() {
             format!("link to {}", fs::read_link(path).unwrap().display())
@@ -200,10 +186,7 @@ fn tree(root: &Path) -> BTreeMap<String, String> {
             "folder".to_owned()
         } else {
             let runs = meta.mode() & 0o111 != 0;
-            format!(
-                "{} runs: {runs}",
-                potluck_content::hash(&fs::read(path).unwrap())
-            )
+            format!("{} runs: {runs}", potluck_content::hash(&fs::read(path).unwrap()))
         };
         into.insert(rel, what);
     }
@@ -246,10 +229,7 @@ fn plan_of(world: &World, manifest: &Arc<Manifest>, top: &str) -> DownloadPlan {
 fn plan_of_file(world: &World, bytes: &[u8], top: &str) -> DownloadPlan {
     DownloadPlan {
         content: potluck_content::hash(bytes),
-        kind: PlanKind::File {
-            size: bytes.len() as u64,
-            executable: false,
-        },
+        kind: PlanKind::File { size: bytes.len() as u64, executable: false },
         name: name(top),
         chosen_name: None,
         folder: world.path("target"),

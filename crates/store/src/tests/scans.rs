@@ -19,10 +19,7 @@ fn warned(scan: &Scan) -> Vec<String> {
 }
 
 fn scan(world: &World, rel: &str) -> Scan {
-    world
-        .sender
-        .scan(&[world.path("shared").join(rel)])
-        .unwrap()
+    world.sender.scan(&[world.path("shared").join(rel)]).unwrap()
 }
 
 #[test]
@@ -35,10 +32,7 @@ fn a_scan_lists_files_in_manifest_order_and_only_empty_folders() {
     let scan = scan(&world, "");
     assert_eq!(paths(&scan), ["a/b/c", "a/c", "a-b", "a.x", "z"]);
     assert_eq!(scan.folders, [name("empty/inner")]);
-    assert_eq!(
-        (scan.name.as_str(), scan.kind),
-        ("shared", ShareKind::Folder)
-    );
+    assert_eq!((scan.name.as_str(), scan.kind), ("shared", ShareKind::Folder));
     assert!(scan.warnings.is_empty());
 }
 
@@ -55,12 +49,14 @@ fn links_inside_are_kept_and_links_out_are_left_with_a_warning() {
     link("../outside/secret", "out");
     link("../../outside", "sub/out-folder");
     link(world.path("shared/sub/file").to_str().unwrap(), "absolute");
+    // A way that no manifest takes.
+    link("sub/../sub/file", "detour");
     // Inside by its text, outside in truth.
     link("sub/out-folder/secret", "sly");
     let scan = scan(&world, "");
     let links: Vec<_> = scan.links.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(links, ["dangling", "inside", "sub/round"]);
-    assert_eq!(warned(&scan), ["absolute", "out", "out-folder", "sly"]);
+    assert_eq!(warned(&scan), ["absolute", "detour", "out", "out-folder", "sly"]);
     assert_eq!(paths(&scan), ["sub/file"]);
 }
 
@@ -74,11 +70,7 @@ fn what_cannot_travel_is_left_out_with_a_warning() {
     world.file("esc\u{1b}[2J", b"x");
     world.file(".film.mkv.0123abcd.part", b"x");
     let _socket = UnixListener::bind(world.path("shared/socket")).unwrap();
-    std::fs::write(
-        world.path("shared").join(OsStr::from_bytes(b"caf\xe9")),
-        "x",
-    )
-    .unwrap();
+    std::fs::write(world.path("shared").join(OsStr::from_bytes(b"caf\xe9")), "x").unwrap();
     let scan = scan(&world, "");
     assert_eq!(paths(&scan), ["good"]);
     assert_eq!(scan.warnings.len(), 5);
@@ -118,9 +110,7 @@ fn several_paths_make_one_folder_and_equal_names_are_refused() {
     world.file("a/inner/x", b"x");
     world.file("other/b.txt", b"other");
     let given = |rels: &[&str]| -> Vec<_> {
-        rels.iter()
-            .map(|rel| world.path("shared").join(rel))
-            .collect()
+        rels.iter().map(|rel| world.path("shared").join(rel)).collect()
     };
     let source = world.share_paths(&given(&["b.txt", "a"]));
     assert_eq!(source.kind(), ShareKind::Folder);
@@ -128,15 +118,9 @@ fn several_paths_make_one_folder_and_equal_names_are_refused() {
     let mut buf = Vec::new();
     source.read(PieceRange::new(0, 2), &mut buf).unwrap();
     assert_eq!(buf, b"xb");
-    let error = world
-        .sender
-        .scan(&given(&["b.txt", "a", "other/b.txt"]))
-        .unwrap_err();
+    let error = world.sender.scan(&given(&["b.txt", "a", "other/b.txt"])).unwrap_err();
     assert!(matches!(error, StoreError::DuplicateName { name, .. } if name.as_str() == "b.txt"));
-    assert!(matches!(
-        world.sender.scan(&[]),
-        Err(StoreError::NothingToShare)
-    ));
+    assert!(matches!(world.sender.scan(&[]), Err(StoreError::NothingToShare)));
 }
 
 #[test]
@@ -145,10 +129,7 @@ fn a_link_that_was_given_is_shared_under_its_own_name() {
     world.file("release-1.2.bin", b"bytes");
     symlink("release-1.2.bin", world.path("shared/latest.bin")).unwrap();
     let source = world.share(&["latest.bin"]);
-    assert_eq!(
-        (source.kind(), source.name().as_str()),
-        (ShareKind::File, "latest.bin")
-    );
+    assert_eq!((source.kind(), source.name().as_str()), (ShareKind::File, "latest.bin"));
     let mut buf = Vec::new();
     source.read(PieceRange::one(0), &mut buf).unwrap();
     assert_eq!(buf, b"bytes");
@@ -160,9 +141,7 @@ fn a_link_that_was_given_is_shared_under_its_own_name() {
 #[test]
 fn hashes_are_those_of_the_bytes_for_every_size_and_number_of_threads() {
     let world = World::new();
-    let sizes = [
-        0, 1, 4096, 65_536, 65_537, 1_048_576, 1_048_577, 9_000_001, 20_000_000,
-    ];
+    let sizes = [0, 1, 4096, 65_536, 65_537, 1_048_576, 1_048_577, 9_000_001, 20_000_000];
     for (seed, size) in (0..).zip(sizes) {
         world.file(&format!("{seed}"), &noise(seed, size));
     }
@@ -200,18 +179,9 @@ fn hashing_a_scan_takes_changes_along_and_leaves_out_what_vanished() {
     std::fs::write(&changed, "after, and longer").unwrap();
     std::fs::remove_file(&gone).unwrap();
     let cancel = AtomicBool::new(false);
-    let ids = world
-        .sender
-        .hash_scan(&mut scan, 2, &|_| {}, &cancel)
-        .unwrap();
+    let ids = world.sender.hash_scan(&mut scan, 2, &|_| {}, &cancel).unwrap();
     assert_eq!(paths(&scan), ["changed", "same"]);
-    assert_eq!(
-        ids,
-        [
-            potluck_content::hash(b"after, and longer"),
-            potluck_content::hash(b"same")
-        ]
-    );
+    assert_eq!(ids, [potluck_content::hash(b"after, and longer"), potluck_content::hash(b"same")]);
     assert_eq!(warned(&scan), ["gone"]);
     scan.record(&ids).unwrap();
 }
@@ -223,10 +193,7 @@ fn hashing_stops_when_it_is_cancelled() {
     let scan = scan(&world, "");
     let cancel = AtomicBool::new(false);
     cancel.store(true, Ordering::Relaxed);
-    assert!(matches!(
-        hash_files(&scan.files, 2, &|_| {}, &cancel),
-        Err(StoreError::Cancelled)
-    ));
+    assert!(matches!(hash_files(&scan.files, 2, &|_| {}, &cancel), Err(StoreError::Cancelled)));
 }
 
 #[test]
@@ -237,10 +204,7 @@ fn an_unchanged_tree_is_not_read_again_but_a_racy_file_is() {
     let hash = |world: &World| {
         let mut scan = scan(world, "");
         let cancel = AtomicBool::new(false);
-        world
-            .sender
-            .hash_scan(&mut scan, 1, &|_| {}, &cancel)
-            .unwrap()
+        world.sender.hash_scan(&mut scan, 1, &|_| {}, &cancel).unwrap()
     };
     hash(&world);
     // Other bytes of the same length, with the time set back: only the hash could tell.
@@ -251,11 +215,5 @@ fn an_unchanged_tree_is_not_read_again_but_a_racy_file_is() {
         let file = std::fs::File::options().write(true).open(path).unwrap();
         file.set_modified(before).unwrap();
     }
-    assert_eq!(
-        hash(&world),
-        [
-            potluck_content::hash(b"old"),
-            potluck_content::hash(b"!!!!")
-        ]
-    );
+    assert_eq!(hash(&world), [potluck_content::hash(b"old"), potluck_content::hash(b"!!!!")]);
 }

@@ -23,14 +23,8 @@ fn a_range_over_several_files_is_read_at_once() {
     let source = world.share(&[""]);
     assert!(source.have().is_full());
     let all = [a.as_slice(), &b, &c].concat();
-    assert_eq!(
-        read(&source, PieceRange::new(0, source.map().total())).unwrap(),
-        all
-    );
-    assert_eq!(
-        read(&source, PieceRange::new(1, 4)).unwrap(),
-        all[65_536..70_010 + 65_536]
-    );
+    assert_eq!(read(&source, PieceRange::new(0, source.map().total())).unwrap(), all);
+    assert_eq!(read(&source, PieceRange::new(1, 4)).unwrap(), all[65_536..70_010 + 65_536]);
     let mut buf = Vec::new();
     source.read_part(3, 1000, 500, &mut buf).unwrap();
     assert_eq!(buf, c[1000..1500]);
@@ -41,10 +35,7 @@ fn a_range_over_several_files_is_read_at_once() {
 #[test]
 fn a_changed_truncated_or_deleted_file_is_named_and_others_go_on() {
     let world = World::new();
-    let (a, b) = (
-        world.file("a", &noise(1, 200_000)),
-        world.file("b", &noise(2, 100)),
-    );
+    let (a, b) = (world.file("a", &noise(1, 200_000)), world.file("b", &noise(2, 100)));
     world.file("c", b"fine");
     let source = world.share(&[""]);
     read(&source, PieceRange::new(0, 5)).unwrap();
@@ -53,15 +44,9 @@ fn a_changed_truncated_or_deleted_file_is_named_and_others_go_on() {
     file.write_all(b"!").unwrap();
     let error = read(&source, PieceRange::new(1, 2)).unwrap_err();
     assert!(matches!(error.why, ReadFault::Changed));
-    assert_eq!(
-        (error.pieces, error.path),
-        (PieceRange::new(0, 4), a.canonicalize().unwrap())
-    );
+    assert_eq!((error.pieces, error.path), (PieceRange::new(0, 4), a.canonicalize().unwrap()));
     file.set_len(10).unwrap();
-    assert!(matches!(
-        read(&source, PieceRange::one(3)).unwrap_err().why,
-        ReadFault::Changed
-    ));
+    assert!(matches!(read(&source, PieceRange::one(3)).unwrap_err().why, ReadFault::Changed));
     fs::remove_file(&b).unwrap();
     let error = read(&source, PieceRange::new(4, 6)).unwrap_err();
     assert!(matches!(error.why, ReadFault::Missing));
@@ -76,17 +61,9 @@ fn a_file_of_equal_size_and_time_but_another_inode_is_not_served() {
     let source = world.share(&["file"]);
     let time = fs::metadata(&path).unwrap().modified().unwrap();
     fs::write(world.path("other"), "two").unwrap();
-    fs::File::options()
-        .write(true)
-        .open(world.path("other"))
-        .unwrap()
-        .set_modified(time)
-        .unwrap();
+    fs::File::options().write(true).open(world.path("other")).unwrap().set_modified(time).unwrap();
     fs::rename(world.path("other"), &path).unwrap();
-    assert!(matches!(
-        read(&source, PieceRange::one(0)).unwrap_err().why,
-        ReadFault::Changed
-    ));
+    assert!(matches!(read(&source, PieceRange::one(0)).unwrap_err().why, ReadFault::Changed));
 }
 
 #[test]
@@ -123,19 +100,9 @@ fn shares_survive_a_restart_with_their_values() {
     let values = source.values(0).unwrap().unwrap();
     assert!(values.matches(1, &read(&source, PieceRange::one(1)).unwrap()));
     let shares = sender.shares().unwrap();
-    assert_eq!(
-        (shares.len(), shares[0].files, shares[0].size),
-        (1, 1, 300_000)
-    );
+    assert_eq!((shares.len(), shares[0].files, shares[0].size), (1, 1, 300_000));
     assert_eq!(shares[0].origin, Origin::Shared);
-    assert_eq!(
-        shares[0].path,
-        folder
-            .path()
-            .canonicalize()
-            .unwrap()
-            .join("shared/file.bin")
-    );
+    assert_eq!(shares[0].path, folder.path().canonicalize().unwrap().join("shared/file.bin"));
 }
 
 #[test]
@@ -162,10 +129,7 @@ fn a_share_is_taken_away_by_a_unique_beginning_of_its_id() {
         }
         starts.push(start);
     };
-    assert!(matches!(
-        remove(&clash),
-        Err(StoreError::AmbiguousShare { .. })
-    ));
+    assert!(matches!(remove(&clash), Err(StoreError::AmbiguousShare { .. })));
 }
 
 #[test]
@@ -174,22 +138,13 @@ fn a_share_whose_files_do_not_fit_is_refused() {
     world.file("a", b"a");
     let mut scan = world.sender.scan(&[world.path("shared")]).unwrap();
     let cancel = AtomicBool::new(false);
-    let ids = world
-        .sender
-        .hash_scan(&mut scan, 1, &|_| {}, &cancel)
-        .unwrap();
+    let ids = world.sender.hash_scan(&mut scan, 1, &|_| {}, &cancel).unwrap();
     let mut record = scan.record(&ids).unwrap();
     record.files.push(None);
-    assert!(matches!(
-        world.sender.put_share(&record),
-        Err(StoreError::Bug(_))
-    ));
+    assert!(matches!(world.sender.put_share(&record), Err(StoreError::Bug(_))));
     record.files.pop();
     record.id = ContentId([1; 32]);
-    assert!(matches!(
-        world.sender.put_share(&record),
-        Err(StoreError::Mismatch(_))
-    ));
+    assert!(matches!(world.sender.put_share(&record), Err(StoreError::Mismatch(_))));
 }
 
 #[test]

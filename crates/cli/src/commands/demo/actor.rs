@@ -37,11 +37,7 @@ impl Actor {
         let mut command = command(stage, &name)?;
         let copy = stage.folder(&format!("copy-{index}"))?;
         // A ticket on a command line would show in the list of processes.
-        command
-            .arg("get")
-            .arg("--output")
-            .arg(copy)
-            .env("POTLUCK_TICKET", ticket);
+        command.arg("get").arg("--output").arg(copy).env("POTLUCK_TICKET", ticket);
         Self::start(name, command)
     }
 
@@ -50,15 +46,8 @@ impl Actor {
             ApiError::internal(format!("the {name} cannot be started")).because(error)
         };
         let mut child = command.spawn().map_err(|error| failed(&error))?;
-        let out = child
-            .stdout
-            .take()
-            .ok_or_else(|| ApiError::internal("a pipe is missing"))?;
-        Ok(Self {
-            name,
-            child,
-            lines: BufReader::new(out).lines(),
-        })
+        let out = child.stdout.take().ok_or_else(|| ApiError::internal("a pipe is missing"))?;
+        Ok(Self { name, child, lines: BufReader::new(out).lines() })
     }
 
     /// Reads what the actor tells until it tells how its command ended.
@@ -67,11 +56,8 @@ impl Actor {
         mut on_event: impl FnMut(&Event),
     ) -> Result<Reply, ApiError> {
         loop {
-            let line = self
-                .lines
-                .next_line()
-                .await
-                .map_err(|error| self.lost(&error.to_string()))?;
+            let line =
+                self.lines.next_line().await.map_err(|error| self.lost(&error.to_string()))?;
             let Some(line) = line else {
                 return Err(self.lost("it ended without an answer"));
             };
@@ -104,10 +90,7 @@ impl Actor {
     }
 
     fn lost(&self, why: &str) -> ApiError {
-        ApiError::new(
-            ErrorKind::Internal,
-            format!("the {} was lost: {why}", self.name),
-        )
+        ApiError::new(ErrorKind::Internal, format!("the {} was lost: {why}", self.name))
     }
 }
 
@@ -132,11 +115,7 @@ fn command(stage: &Stage, name: &str) -> Result<Command, ApiError> {
         .env("POTLUCK_HOME", home)
         .env("POTLUCK_LISTEN", "127.0.0.1:0")
         .env("POTLUCK_JSON", "true");
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(errors)
-        .kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).kill_on_drop(true);
     // Ctrl-C is for the demo, which ends its actors itself.
     #[cfg(unix)]
     command.process_group(0);
@@ -145,10 +124,8 @@ fn command(stage: &Stage, name: &str) -> Result<Command, ApiError> {
 
 #[cfg(unix)]
 fn ask_to_leave(child: &Child) {
-    let id = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(rustix::process::Pid::from_raw);
+    let id =
+        child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(id) = id {
         // Whoever has left already does not mind.
         let _ = rustix::process::kill_process(id, rustix::process::Signal::INT);

@@ -49,9 +49,7 @@ pub(super) fn judge(
     let mut expected = entries(original)?;
     let all = expected.len();
     let is_left_out = |path: &Path| {
-        left_out
-            .iter()
-            .any(|out| path.starts_with(out) || original.join(path).starts_with(out))
+        left_out.iter().any(|out| path.starts_with(out) || original.join(path).starts_with(out))
     };
     expected.retain(|path, _| !is_left_out(path));
     verdict.left_out = (all - expected.len()) as u64;
@@ -117,11 +115,7 @@ fn entries(root: &Path) -> io::Result<BTreeMap<PathBuf, Entry>> {
 
 /// A path below a root; the empty one is the root itself, which may be a file.
 fn at(root: &Path, path: &Path) -> PathBuf {
-    if path.as_os_str().is_empty() {
-        root.to_owned()
-    } else {
-        root.join(path)
-    }
+    if path.as_os_str().is_empty() { root.to_owned() } else { root.join(path) }
 }
 
 fn entry(path: &Path, metadata: &fs::Metadata) -> io::Result<Entry> {
@@ -130,10 +124,7 @@ fn entry(path: &Path, metadata: &fs::Metadata) -> io::Result<Entry> {
     } else if metadata.is_symlink() {
         Entry::Link(fs::read_link(path)?.into_os_string())
     } else if metadata.is_file() {
-        Entry::File {
-            bytes: metadata.len(),
-            executable: is_executable(metadata),
-        }
+        Entry::File { bytes: metadata.len(), executable: is_executable(metadata) }
     } else {
         Entry::Other
     })
@@ -169,6 +160,8 @@ fn same_bytes(a: &Path, b: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use crate::commands::demo::tree;
 
@@ -184,18 +177,12 @@ mod tests {
         let (original, copy) = (temp.path().join("a"), temp.path().join("b"));
         tree::grow(&original, 300_000).unwrap();
         tree::grow(&copy, 300_000).unwrap();
-        World {
-            _temp: temp,
-            original,
-            copy,
-        }
+        World { _temp: temp, original, copy }
     }
 
     impl World {
         fn differences(&self) -> Vec<String> {
-            judge(&self.original, &[self.copy.clone()], &[])
-                .unwrap()
-                .differences
+            judge(&self.original, from_ref(&self.copy), &[]).unwrap().differences
         }
     }
 
@@ -203,7 +190,7 @@ mod tests {
     fn equal_trees_are_equal() {
         let world = world();
         assert_eq!(world.differences(), Vec::<String>::new());
-        let verdict = judge(&world.original, &[world.copy.clone()], &[]).unwrap();
+        let verdict = judge(&world.original, from_ref(&world.copy), &[]).unwrap();
         assert!(verdict.compared > 400, "{verdict:?}");
     }
 
@@ -218,11 +205,7 @@ mod tests {
         fs::write(world.copy.join("extra"), b"").unwrap();
         assert_eq!(
             world.differences(),
-            [
-                "b/empty file: is missing",
-                "b/film.dat: has other bytes",
-                "b/extra: was never sent"
-            ]
+            ["b/empty file: is missing", "b/film.dat: has other bytes", "b/extra: was never sent"]
         );
     }
 
@@ -242,10 +225,7 @@ mod tests {
     fn an_empty_folder_that_is_missing_is_seen() {
         let world = world();
         fs::remove_dir(world.copy.join("empty folder/in it another")).unwrap();
-        assert_eq!(
-            world.differences(),
-            ["b/empty folder/in it another: is missing"]
-        );
+        assert_eq!(world.differences(), ["b/empty folder/in it another: is missing"]);
     }
 
     #[test]
@@ -253,7 +233,7 @@ mod tests {
         let world = world();
         fs::write(world.original.join("socket"), b"").unwrap();
         let left_out = [world.original.join("socket")];
-        let verdict = judge(&world.original, &[world.copy.clone()], &left_out).unwrap();
+        let verdict = judge(&world.original, from_ref(&world.copy), &left_out).unwrap();
         assert!(verdict.is_equal() && verdict.left_out == 1, "{verdict:?}");
     }
 
@@ -263,8 +243,8 @@ mod tests {
         let (a, b) = (temp.path().join("a"), temp.path().join("b"));
         fs::write(&a, b"same").unwrap();
         fs::write(&b, b"same").unwrap();
-        assert!(judge(&a, &[b.clone()], &[]).unwrap().is_equal());
+        assert!(judge(&a, from_ref(&b), &[]).unwrap().is_equal());
         fs::write(&b, b"sama").unwrap();
-        assert!(!judge(&a, &[b], &[]).unwrap().is_equal());
+        assert!(!judge(&a, from_ref(&b), &[]).unwrap().is_equal());
     }
 }

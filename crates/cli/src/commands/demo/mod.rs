@@ -95,24 +95,14 @@ async fn play(args: &DemoArgs, stage: &Stage, ui: &Ui) -> Result<(Trip, Verdict)
         .await
         .map_err(|error| ApiError::internal(error.to_string()))?
         .map_err(|error| ApiError::internal("the copies cannot be compared").because(&error))?;
-    Ok((
-        Trip {
-            shared,
-            got,
-            elapsed,
-        },
-        verdict,
-    ))
+    Ok((Trip { shared, got, elapsed }, verdict))
 }
 
 /// What is sent: the person's own path, or a folder made up for it.
 async fn source(args: &DemoArgs, stage: &Stage, ui: &Ui) -> Result<PathBuf, ApiError> {
     if let Some(path) = &args.path {
         let shown = shown_path(path);
-        return match path
-            .symlink_metadata()
-            .and_then(|_| std::path::absolute(path))
-        {
+        return match path.symlink_metadata().and_then(|_| std::path::absolute(path)) {
             Ok(path) => Ok(path),
             Err(error) => {
                 let message = format!("{shown} cannot be read");
@@ -122,19 +112,13 @@ async fn source(args: &DemoArgs, stage: &Stage, ui: &Ui) -> Result<PathBuf, ApiE
     }
     let folder = stage.path().join("original").join("Potluck demo");
     let size = args.size << 20;
-    ui.note(&format!(
-        "Making up a folder with all kinds of names and a file of {}.",
-        Bytes(size)
-    ));
+    ui.note(&format!("Making up a folder with all kinds of names and a file of {}.", Bytes(size)));
     let into = folder.clone();
     tokio::task::spawn_blocking(move || tree::grow(&into, size))
         .await
         .map_err(|error| ApiError::internal(error.to_string()))?
         .map_err(|error| {
-            let message = format!(
-                "the folder cannot be made up in {}",
-                shown_path(stage.path())
-            );
+            let message = format!("the folder cannot be made up in {}", shown_path(stage.path()));
             ApiError::new(ErrorKind::Denied, message).because(&error)
         })?;
     Ok(folder)
@@ -146,24 +130,16 @@ async fn share(provider: &mut Actor, row: &Row) -> Result<(ShareInfo, Vec<PathBu
     let reply = provider
         .outcome(|event| {
             row.event(event);
-            if let potluck_api::Event::Warning {
-                path: Some(path), ..
-            } = event
-            {
+            if let potluck_api::Event::Warning { path: Some(path), .. } = event {
                 left_out.push(PathBuf::from(path));
             }
         })
         .await?;
     let Reply::Shared(shared) = reply else {
-        return Err(ApiError::internal(
-            "the provider did not answer with a share",
-        ));
+        return Err(ApiError::internal("the provider did not answer with a share"));
     };
     let (files, bytes) = (counted(shared.files, "file"), Bytes(shared.bytes));
-    row.done(&format!(
-        "shares {}: {files}, {bytes}",
-        escape(&shared.name, 40)
-    ));
+    row.done(&format!("shares {}: {files}, {bytes}", escape(&shared.name, 40)));
     Ok((shared, left_out))
 }
 
@@ -171,9 +147,7 @@ async fn receive(mut receiver: Actor, row: &Row) -> Result<GetResult, ApiError> 
     let reply = receiver.outcome(|event| row.event(event)).await;
     receiver.end().await;
     let Reply::Got(got) = reply? else {
-        return Err(ApiError::internal(
-            "a receiver did not answer with a download",
-        ));
+        return Err(ApiError::internal("a receiver did not answer with a download"));
     };
     row.done(&told(&got));
     Ok(got)
@@ -207,11 +181,8 @@ fn sources(got: &GetResult) -> (u64, u64) {
 
 fn tell(trip: &Trip, verdict: &Verdict, ui: &Ui) -> Result<(), CliError> {
     let (bytes, copies) = (trip.shared.bytes, trip.got.len() as u64);
-    let (provider, others) = trip
-        .got
-        .iter()
-        .map(sources)
-        .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let (provider, others) =
+        trip.got.iter().map(sources).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     if ui.is_json() {
         ui.json(&serde_json::json!({
             "type": "demo",
@@ -231,38 +202,23 @@ fn tell(trip: &Trip, verdict: &Verdict, ui: &Ui) -> Result<(), CliError> {
             "{} arrived {} in {elapsed}, {rate} in all: \
              {} from the provider, {} from other receivers.",
             Bytes(bytes),
-            if copies == 1 {
-                "once".to_owned()
-            } else {
-                format!("{copies} times")
-            },
+            if copies == 1 { "once".to_owned() } else { format!("{copies} times") },
             Bytes(provider),
             Bytes(others)
         ))?;
         verdict_lines(verdict, copies, ui)?;
     }
     let missing = trip.got.iter().any(|got| !got.missing.is_empty());
-    if verdict.is_equal() && !missing {
-        Ok(())
-    } else {
-        Err(CliError::Told(ErrorKind::Corrupt))
-    }
+    if verdict.is_equal() && !missing { Ok(()) } else { Err(CliError::Told(ErrorKind::Corrupt)) }
 }
 
 fn verdict_lines(verdict: &Verdict, copies: u64, ui: &Ui) -> Result<(), CliError> {
     if verdict.left_out > 0 {
-        ui.out(&format!(
-            "{} of the original cannot travel.",
-            counted(verdict.left_out, "thing")
-        ))?;
+        ui.out(&format!("{} of the original cannot travel.", counted(verdict.left_out, "thing")))?;
     }
     if verdict.is_equal() {
         let compared = counted(verdict.compared, "entry").replace("entrys", "entries");
-        let copies = if copies == 1 {
-            "The copy equals"
-        } else {
-            "All copies equal"
-        };
+        let copies = if copies == 1 { "The copy equals" } else { "All copies equal" };
         ui.out(&format!(
             "{copies} the original: {compared}, names, bytes, executable bits and links. PASSED"
         ))?;
@@ -272,15 +228,10 @@ fn verdict_lines(verdict: &Verdict, copies: u64, ui: &Ui) -> Result<(), CliError
         ui.out(&format!("  {}", escape(difference, 1000)))?;
     }
     let count = counted(verdict.differences.len() as u64, "difference");
-    Ok(ui.out(&format!(
-        "The copies are not what was sent: {count}. FAILED"
-    ))?)
+    Ok(ui.out(&format!("The copies are not what was sent: {count}. FAILED"))?)
 }
 
 /// A path below another, as text for a person.
 fn below(path: &Path, root: &Path) -> String {
-    path.strip_prefix(root)
-        .unwrap_or(path)
-        .to_string_lossy()
-        .into_owned()
+    path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }

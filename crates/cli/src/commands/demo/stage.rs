@@ -29,9 +29,7 @@ impl Stage {
         let path = temp.join(format!("potluck-demo-{}", HEXLOWER.encode(&name)));
         make_private(&path).map_err(|error| {
             let message = format!("no folder can be made in {}", shown_path(&temp));
-            ApiError::new(ErrorKind::Denied, message)
-                .because(&error)
-                .hint("choose one with --temp")
+            ApiError::new(ErrorKind::Denied, message).because(&error).hint("choose one with --temp")
         })?;
         // The processes run elsewhere.
         let path = path.canonicalize().unwrap_or(path);
@@ -57,9 +55,7 @@ impl Stage {
     pub(super) fn clear(self) -> Result<(), ApiError> {
         fs::remove_dir_all(&self.path).map_err(|error| {
             let message = format!("{} cannot be removed", shown_path(&self.path));
-            ApiError::internal(message)
-                .because(&error)
-                .hint("remove it yourself")
+            ApiError::internal(message).because(&error).hint("remove it yourself")
         })
     }
 
@@ -69,24 +65,14 @@ impl Stage {
             .is_lively()
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8)));
         let row = |index: usize| {
-            let name = if index == 0 {
-                "provider".to_owned()
-            } else {
-                format!("receiver {index}")
-            };
+            let name = if index == 0 { "provider".to_owned() } else { format!("receiver {index}") };
             let bar = bars.as_ref().map(|bars| {
-                let bar = bars
-                    .add(ProgressBar::new(1))
-                    .with_style(waiting())
-                    .with_prefix(name.clone());
+                let bar =
+                    bars.add(ProgressBar::new(1)).with_style(waiting()).with_prefix(name.clone());
                 bar.enable_steady_tick(Duration::from_millis(250));
                 bar
             });
-            Row {
-                name,
-                bar,
-                ui: ui.clone(),
-            }
+            Row { name, bar, ui: ui.clone() }
         };
         (0..=receivers).map(row).collect()
     }
@@ -127,15 +113,9 @@ impl Row {
                 self.gauge(bar, progress.done, progress.total);
                 bar.set_message(moving(progress));
             }
-            Event::Waiting {
-                reason,
-                retry_in_ms,
-                ..
-            } => {
+            Event::Waiting { reason, retry_in_ms, .. } => {
                 let next = retry_in_ms.map(|ms| spoken(Duration::from_millis(ms)));
-                let next = next
-                    .map(|next| format!("; next try in {next}"))
-                    .unwrap_or_default();
+                let next = next.map(|next| format!("; next try in {next}")).unwrap_or_default();
                 bar.set_message(format!("waiting: {}{next}", shown(reason)));
             }
             _ => {}

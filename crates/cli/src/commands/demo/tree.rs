@@ -42,25 +42,16 @@ pub(super) fn grow(folder: &Path, large_bytes: u64) -> io::Result<()> {
         fs::write(folder.join("names").join(name), name)?;
     }
     for number in 0..SMALL_FILES {
-        let below = folder
-            .join("small")
-            .join(format!("{:02}", number / FILES_PER_FOLDER));
+        let below = folder.join("small").join(format!("{:02}", number / FILES_PER_FOLDER));
         fs::create_dir_all(&below)?;
         let bytes = dice.next() % SMALL_BYTES;
         fill(&below.join(format!("{number:03}.dat")), bytes, &mut dice)?;
     }
     for number in 0..MIDDLE_FILES {
-        fill(
-            &folder.join(format!("middle {number}.dat")),
-            MIDDLE_BYTES,
-            &mut dice,
-        )?;
+        fill(&folder.join(format!("middle {number}.dat")), MIDDLE_BYTES, &mut dice)?;
     }
     // Equal files are fetched once.
-    fs::copy(
-        folder.join("middle 0.dat"),
-        folder.join("a copy of middle 0.dat"),
-    )?;
+    fs::copy(folder.join("middle 0.dat"), folder.join("a copy of middle 0.dat"))?;
     if large_bytes > 0 {
         fill(&folder.join("film.dat"), large_bytes, &mut dice)?;
     }

@@ -3,6 +3,7 @@
 mod receiving;
 mod sending;
 mod soak;
+mod trouble;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,11 +34,7 @@ fn file(pieces: u32) -> PieceMap {
 fn folder(sizes: &[u64]) -> PieceMap {
     let entries = sizes.iter().enumerate().map(|(number, size)| Entry {
         path: RelPath::parse(&format!("{number:04}")).unwrap(),
-        kind: Kind::File {
-            size: *size,
-            id: ContentId([1; 32]),
-            executable: false,
-        },
+        kind: Kind::File { size: *size, id: ContentId([1; 32]), executable: false },
     });
     PieceMap::of_manifest(&Manifest::new(entries.collect()).unwrap())
 }
@@ -77,18 +74,8 @@ impl Stage {
     }
 
     fn with_values(map: PieceMap, have: PieceSet, wanted: PieceSet, values: BTreeSet<u32>) -> Self {
-        let setup = Setup {
-            map: Arc::new(map),
-            have,
-            wanted,
-            values,
-            seed: 1,
-        };
-        Self {
-            swarm: Swarm::new(setup),
-            now: Time(1_000_000),
-            out: Vec::new(),
-        }
+        let setup = Setup { map: Arc::new(map), have, wanted, values, seed: 1 };
+        Self { swarm: Swarm::new(setup), now: Time(1_000_000), out: Vec::new() }
     }
 
     /// Somebody who has these pieces of a file and wants the others.
@@ -118,23 +105,12 @@ impl Stage {
 
     /// A peer with these pieces joins.
     fn join(&mut self, from: Peer, have: &str, wants: bool) -> &mut Self {
-        self.hear(
-            from,
-            Message::Join {
-                have: ranges(have),
-                wants,
-            },
-        )
+        self.hear(from, Message::Join { have: ranges(have), wants })
     }
 
     /// A peer grants so many pieces of 64 KiB.
     fn grant(&mut self, from: Peer, pieces: u32) -> &mut Self {
-        self.hear(
-            from,
-            Message::Grant {
-                bytes: cost(pieces),
-            },
-        )
+        self.hear(from, Message::Grant { bytes: cost(pieces) })
     }
 
     fn arrive(&mut self, from: Peer, range: PieceRange) -> &mut Self {
@@ -180,25 +156,19 @@ impl Stage {
 
     /// The pieces that a peer was asked for.
     fn asked(&self, peer: Peer) -> Vec<u32> {
-        let asked = self
-            .sent(peer)
-            .into_iter()
-            .filter_map(|message| match message {
-                Message::Request(ranges) => Some(pieces(&ranges)),
-                _ => None,
-            });
+        let asked = self.sent(peer).into_iter().filter_map(|message| match message {
+            Message::Request(ranges) => Some(pieces(&ranges)),
+            _ => None,
+        });
         asked.flatten().collect()
     }
 
     /// The pieces that a peer was told not to push.
     fn cancelled(&self, peer: Peer) -> Vec<u32> {
-        let cancelled = self
-            .sent(peer)
-            .into_iter()
-            .filter_map(|message| match message {
-                Message::Cancel(ranges) => Some(pieces(&ranges)),
-                _ => None,
-            });
+        let cancelled = self.sent(peer).into_iter().filter_map(|message| match message {
+            Message::Cancel(ranges) => Some(pieces(&ranges)),
+            _ => None,
+        });
         cancelled.flatten().collect()
     }
 
@@ -212,25 +182,19 @@ impl Stage {
 
     /// The runs that are pushed to a peer.
     fn pushes(&self, peer: Peer) -> Vec<PieceRange> {
-        let pushes = self
-            .effects()
-            .into_iter()
-            .filter_map(|effect| match effect {
-                Effect::Push { to, range } if to == peer => Some(range),
-                _ => None,
-            });
+        let pushes = self.effects().into_iter().filter_map(|effect| match effect {
+            Effect::Push { to, range } if to == peer => Some(range),
+            _ => None,
+        });
         pushes.collect()
     }
 
     /// How much a peer was granted.
     fn granted(&self, peer: Peer) -> u32 {
-        let granted = self
-            .sent(peer)
-            .into_iter()
-            .filter_map(|message| match message {
-                Message::Grant { bytes } => Some(bytes),
-                _ => None,
-            });
+        let granted = self.sent(peer).into_iter().filter_map(|message| match message {
+            Message::Grant { bytes } => Some(bytes),
+            _ => None,
+        });
         granted.sum()
     }
 
@@ -243,8 +207,6 @@ impl Stage {
     }
 
     fn hung_up_on(&self, peer: Peer) -> bool {
-        self.out
-            .iter()
-            .any(|output| matches!(output, Output::Hangup(who) if *who == peer))
+        self.out.iter().any(|output| matches!(output, Output::Hangup(who) if *who == peer))
     }
 }

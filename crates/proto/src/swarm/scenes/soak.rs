@@ -15,16 +15,13 @@ fn books_balance_whatever_happens() {
         let map = match dice.chance(1, 2) {
             true => file(1 + dice.below(90) as u32),
             false => {
-                let sizes: Vec<u64> = (0..1 + dice.below(20))
-                    .map(|_| {
-                        if dice.chance(1, 3) {
-                            dice.below(9) << 16
-                        } else {
-                            dice.below(9) + 1
-                        }
-                    })
-                    .map(|size| size.max(1))
-                    .collect();
+                let sizes: Vec<u64> =
+                    (0..1 + dice.below(20))
+                        .map(|_| {
+                            if dice.chance(1, 3) { dice.below(9) << 16 } else { dice.below(9) + 1 }
+                        })
+                        .map(|size| size.max(1))
+                        .collect();
                 folder(&sizes)
             }
         };
@@ -59,10 +56,7 @@ fn anything(dice: &mut Dice, total: u32, stage: &Stage) -> Input<Swarm<u8>> {
             2 => Command::Local(vec![range]),
             _ => Command::Lost(vec![range]),
         }),
-        6..=11 => Input::Received {
-            from: peer,
-            message: any_message(dice, range, total),
-        },
+        6..=11 => Input::Received { from: peer, message: any_message(dice, range, total) },
         12 => Input::Done(Outcome::Values {
             from: peer,
             files: 0..1,
@@ -72,19 +66,10 @@ fn anything(dice: &mut Dice, total: u32, stage: &Stage) -> Input<Swarm<u8>> {
                 _ => Ok(()),
             },
         }),
-        13..=15 => Input::Done(Outcome::Arrived {
-            from: peer,
-            range: expected(dice, stage, peer),
-        }),
-        16 if dice.chance(1, 20) => Input::Done(Outcome::Bad {
-            from: peer,
-            piece: start,
-        }),
+        13..=15 => Input::Done(Outcome::Arrived { from: peer, range: expected(dice, stage, peer) }),
+        16 if dice.chance(1, 20) => Input::Done(Outcome::Bad { from: peer, piece: start }),
         17 => Input::Done(Outcome::Unasked { from: peer, range }),
-        18 => Input::Done(Outcome::Pushed {
-            to: peer,
-            range: pushing(stage, peer),
-        }),
+        18 => Input::Done(Outcome::Pushed { to: peer, range: pushing(stage, peer) }),
         _ => Input::Done(Outcome::NotPushed {
             to: peer,
             range: pushing(stage, peer),
@@ -98,24 +83,13 @@ fn anything(dice: &mut Dice, total: u32, stage: &Stage) -> Input<Swarm<u8>> {
 
 fn any_message(dice: &mut Dice, range: PieceRange, total: u32) -> Message<u8> {
     match dice.below(16) {
-        0..=2 => Message::Join {
-            have: vec![range],
-            wants: dice.chance(2, 3),
-        },
-        3 => Message::Join {
-            have: vec![PieceRange::new(0, total)],
-            wants: false,
-        },
+        0..=2 => Message::Join { have: vec![range], wants: dice.chance(2, 3) },
+        3 => Message::Join { have: vec![PieceRange::new(0, total)], wants: false },
         4 | 5 => Message::Have(vec![range]),
-        6..=8 => Message::Grant {
-            bytes: dice.below(900_000) as u32,
-        },
+        6..=8 => Message::Grant { bytes: dice.below(900_000) as u32 },
         9..=11 => Message::Request(vec![range]),
         12 => Message::Cancel(vec![range]),
-        13 => Message::Gone {
-            ranges: vec![range],
-            why: GoneWhy::Unreadable,
-        },
+        13 => Message::Gone { ranges: vec![range], why: GoneWhy::Unreadable },
         14 => Message::Peers(vec![1, 2, 77]),
         _ if dice.chance(1, 4) => Message::Bye,
         _ => Message::Finished,
@@ -124,17 +98,11 @@ fn any_message(dice: &mut Dice, range: PieceRange, total: u32) -> Message<u8> {
 
 /// Something that was asked of the peer, or, if nothing was, anything.
 fn expected(dice: &mut Dice, stage: &Stage, peer: u8) -> PieceRange {
-    let asked = stage
-        .swarm
-        .peers
-        .get(&peer)
-        .and_then(|peer| peer.down.asked.ranges().next());
+    let asked = stage.swarm.peers.get(&peer).and_then(|peer| peer.down.asked.ranges().next());
     asked.unwrap_or_else(|| PieceRange::one(dice.below(20) as u32))
 }
 
 fn pushing(stage: &Stage, peer: u8) -> PieceRange {
     let pushing = stage.swarm.peers.get(&peer).map(|peer| peer.up.pushing());
-    pushing
-        .and_then(|ranges| ranges.first().copied())
-        .unwrap_or(PieceRange::one(0))
+    pushing.and_then(|ranges| ranges.first().copied()).unwrap_or(PieceRange::one(0))
 }
