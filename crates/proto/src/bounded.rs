@@ -1,4 +1,5 @@
-//! How lists, bytes and texts are read from a peer: a length beyond its limit is refused before memory is taken.
+//! How lists, bytes and texts are read from a peer: a length beyond its limit is refused before
+//! memory is taken.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -25,7 +25,8 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number in `0..limit`; zero if `limit` is zero. The bias of at most `limit / 2^64` is harmless here.
+    /// A number in `0..limit`; zero if `limit` is zero. The bias of at most `limit / 2^64` is
+    /// harmless here.
     pub fn below(&mut self, limit: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(limit)) >> 64) as u64
     }

@@ -1,4 +1,5 @@
-//! The one contract between a protocol machine and whatever plays it: the tokio runner or the simulator.
+//! The one contract between a protocol machine and whatever plays it: the tokio runner or the
+//! simulator.
 //!
 //! A machine is a value. It never sleeps, opens, reads a clock or rolls dice of its own: it is
 //! handed an [`Input`] with the time, changes itself, and says in an [`Outbox`] what is to be done.

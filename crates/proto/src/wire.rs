@@ -79,7 +79,8 @@ pub enum Frame {
 pub enum What {
     /// The manifest of a shared folder.
     Manifest,
-    /// The piece values of those files among these that have more than one piece, one after the other.
+    /// The piece values of those files among these that have more than one piece, one after the
+    /// other.
     Values {
         /// Files, by number in the piece map; not empty.
         #[serde(deserialize_with = "bounded::files")]

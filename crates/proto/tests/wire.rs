@@ -1,4 +1,5 @@
-//! Pictures of every frame's bytes, limits at their edges, and bytes that no peer of ours would send.
+//! Pictures of every frame's bytes, limits at their edges, and bytes that no peer of ours would
+//! send.
 
 use std::net::SocketAddr;
 
@@ -411,7 +412,11 @@ proptest! {
     }
 
     #[test]
-    fn damaged_frames_never_panic(frame in any_frame(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn damaged_frames_never_panic(
+        frame in any_frame(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
         let mut bytes = frame.encode();
         let at = at.index(bytes.len());
         bytes[at] = byte;
@@ -421,7 +426,10 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_block_headers_never_panic(mut bytes in any::<[u8; BLOCK_HEADER_BYTES]>(), tame in any::<bool>()) {
+    fn arbitrary_block_headers_never_panic(
+        mut bytes in any::<[u8; BLOCK_HEADER_BYTES]>(),
+        tame in any::<bool>(),
+    ) {
         if tame {
             bytes[..4].copy_from_slice(&[0xb1, 1, 0, 0]);
             for at in [38, 39, 42, 43, 44, 45, 46, 47, 50, 51] {

@@ -1,4 +1,5 @@
-//! What happens in a run: one seed makes the content, the nodes, the links, the liars and the faults.
+//! What happens in a run: one seed makes the content, the nodes, the links, the liars and the
+//! faults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,8 +115,8 @@ impl Plan {
         0..self.nodes.len() as u32
     }
 
-    /// Time after quiet within which everybody must be done: the seed alone could serve all, one after
-    /// the other, three times over; and some patience for stalls.
+    /// Time after quiet within which everybody must be done: the seed alone could serve all, one
+    /// after the other, three times over; and some patience for stalls.
     pub(crate) fn deadline(&self) -> Time {
         let slowest = self.nodes.iter().map(|role| role.up_rate.min(role.down_rate)).min();
         let bytes = self.map.total_bytes() * self.nodes.len() as u64;

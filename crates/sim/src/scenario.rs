@@ -209,7 +209,8 @@ fn judge(plan: &Plan, mut world: SwarmWorld) -> Report {
         finished.extend(hand.complete.map(|at| at.0 as f64 / 1e6));
         let mut invented = hand.told_lost.clone();
         invented.remove_all(&changed);
-        // A flooder may say of anything that it is gone, and may be believed while nobody else is there.
+        // A flooder may say of anything that it is gone, and may be believed while nobody else is
+        // there.
         if !invented.is_empty() && !flooded {
             world.watcher.faults.push(format!("node {node} gave up what is not lost"));
         }

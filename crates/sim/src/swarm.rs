@@ -1,4 +1,5 @@
-//! The bytes of a swarm in virtual time: up-links and down-links with rates, disks, and peers that cheat.
+//! The bytes of a swarm in virtual time: up-links and down-links with rates, disks, and peers that
+//! cheat.
 //!
 //! Each node has one up-link and one down-link, both first come, first served. A push occupies the
 //! sender's up-link, travels, then occupies the receiver's down-link; there the receiver's driver

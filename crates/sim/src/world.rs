@@ -183,8 +183,8 @@ impl<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> World<M, X, W> {
         self.handle(node, Input::Command(command));
     }
 
-    /// One node dials another. It always hears of the link; the other hears of it too, or learns of it
-    /// by the first message.
+    /// One node dials another. It always hears of the link; the other hears of it too, or learns of
+    /// it by the first message.
     pub fn connect(&mut self, from: u32, to: u32) {
         let alive = |node: u32| self.nodes[node as usize].life.is_multiple_of(2);
         if !alive(from) || !alive(to) || !self.net.connect(from, to) {

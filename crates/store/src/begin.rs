@@ -1,5 +1,5 @@
-//! Starts a download: decides where it goes, finds what an earlier attempt has left, checks that it can
-//! work before anything is fetched.
+//! Starts a download: decides where it goes, finds what an earlier attempt has left, checks that it
+//! can work before anything is fetched.
 
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;

@@ -1,7 +1,7 @@
 //! Opens files below a folder that is held open, and never follows a link on the way.
 //!
-//! Every step of a path is opened from the folder before it with `O_NOFOLLOW`: whatever is swapped in
-//! between a check and its use, the worst that can happen is an error.
+//! Every step of a path is opened from the folder before it with `O_NOFOLLOW`: whatever is swapped
+//! in between a check and its use, the worst that can happen is an error.
 
 use std::fs::File;
 use std::io;

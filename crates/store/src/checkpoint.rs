@@ -1,7 +1,8 @@
 //! Makes progress survive crashes: first the data, then from time to time a sync, then the marks.
 //!
 //! Marks say which pieces are durable (synced before the mark was written) and which are doubtful.
-//! After the death of the program all of them are there, after a crash of the machine the durable ones.
+//! After the death of the program all of them are there, after a crash of the machine the durable
+//! ones.
 
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,8 +42,9 @@ impl Turn {
 }
 
 impl Download {
-    /// Makes what was marked survive: always the death of the program, and a crash of the machine as of
-    /// 30 seconds or 256 MiB ago. To be called every two seconds or so, on a thread that may wait.
+    /// Makes what was marked survive: always the death of the program, and a crash of the machine
+    /// as of 30 seconds or 256 MiB ago. To be called every two seconds or so, on a thread that may
+    /// wait.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         let mut turn = self.turn();
         if turn.finished.is_some() || turn.moved {

@@ -11,7 +11,8 @@ use crate::error::StoreError;
 /// How long a statement waits for another program that looks into the database.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The steps from each version of the schema to the next; the first makes an empty database a state.
+/// The steps from each version of the schema to the next; the first makes an empty database a
+/// state.
 const MIGRATIONS: &[&str] = &[
     // 1. Described in docs/spec/05-state.md.
     "CREATE TABLE hashes (

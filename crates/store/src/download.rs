@@ -231,7 +231,8 @@ impl Download {
         also
     }
 
-    /// Opens a file of the part or the target: the small ones for once, the large ones to stay open.
+    /// Opens a file of the part or the target: the small ones for once, the large ones to stay
+    /// open.
     pub(crate) fn opened(&self, file: u32) -> io::Result<Arc<File>> {
         let several = self.map.file(file).pieces.len() > 1;
         if several {

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 pub enum StoreError {
     // The user asked for the impossible.
     /// Another node runs on this home.
-    #[error("another node uses this home{}", .pid.map(|p| format!(" (process {p})")).unwrap_or_default())]
+    #[error("another node uses this home{}", process(.pid))]
     HomeInUse {
         /// Its process, if the lock file says so.
         pid: Option<u32>,
@@ -31,7 +31,11 @@ pub enum StoreError {
     #[error("nothing to share was given")]
     NothingToShare,
     /// Two of the given paths have the same name.
-    #[error("two things named {name} cannot be shared together: {} and {}", show(.first), show(.second))]
+    #[error(
+        "two things named {name} cannot be shared together: {} and {}",
+        show(.first),
+        show(.second)
+    )]
     DuplicateName {
         /// The name.
         name: RelPath,
@@ -71,7 +75,8 @@ pub enum StoreError {
     },
     /// Two paths of the folder are one to the target's file system.
     #[error(
-        "{first} and {second} would be the same file here: the target's file system ignores the difference"
+        "{first} and {second} would be the same file here: \
+         the target's file system ignores the difference"
     )]
     Collision {
         /// The one.
@@ -142,7 +147,8 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// Something stands where only our own files and folders may: a link, a device, a file with two names.
+    /// Something stands where only our own files and folders may: a link, a device, a file with two
+    /// names.
     #[error("{} was replaced by something else", show(.path))]
     Foreign {
         /// What stands there.
@@ -230,4 +236,8 @@ impl From<io::Error> for ReadFault {
 /// A path as people may see it.
 fn show(path: &Path) -> String {
     potluck_base::escape(&path.to_string_lossy(), potluck_base::limits::PATH_BYTES)
+}
+
+fn process(pid: &Option<u32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }

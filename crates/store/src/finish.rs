@@ -1,9 +1,9 @@
 //! The end of a download: everything is gathered in the part, then moved to the target.
 //!
-//! A target that is not there appears whole, by one rename that never replaces anything. Into one that
-//! is there (an earlier result, or with `OnExists::Overwrite`) files are moved one by one. Before the
-//! first move the row says `finishing` and what each file will be; so after a crash in the middle the
-//! files that were moved are known again.
+//! A target that is not there appears whole, by one rename that never replaces anything. Into one
+//! that is there (an earlier result, or with `OnExists::Overwrite`) files are moved one by one.
+//! Before the first move the row says `finishing` and what each file will be; so after a crash in
+//! the middle the files that were moved are known again.
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -34,8 +34,8 @@ impl Download {
     /// Moves the result to its place and records it, so that it can be served from there.
     ///
     /// `given_up` names files that may be missing; any other missing file is an error, and so is a
-    /// single file given up. May be called again after an error, and after success. Does not wait for
-    /// the disk, as copying programs do not: [`crate::Store::settle`] does.
+    /// single file given up. May be called again after an error, and after success. Does not wait
+    /// for the disk, as copying programs do not: [`crate::Store::settle`] does.
     pub fn finish(&self, given_up: &[u32]) -> Result<Finished, StoreError> {
         let mut turn = self.turn();
         if let Some(finished) = &turn.finished {
@@ -88,7 +88,8 @@ impl Download {
         Ok(missing)
     }
 
-    /// Brings the part to what the target shall be: copies of equal files, empty files; nothing else.
+    /// Brings the part to what the target shall be: copies of equal files, empty files; nothing
+    /// else.
     fn gather(&self, part: &Part) -> Result<(), StoreError> {
         let disk = &self.store.disk;
         for first in self.twins.firsts() {

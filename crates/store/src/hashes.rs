@@ -1,7 +1,8 @@
-//! Remembers hashes by fingerprint, so that an unchanged tree is not read again, and values by content.
+//! Remembers hashes by fingerprint, so that an unchanged tree is not read again, and values by
+//! content.
 //!
-//! A hash of a racy file (see [`Fingerprint::racy`]) is not remembered. The memory is bounded: beyond
-//! [`HASHES_MAX`] rows those that were not used for longest go.
+//! A hash of a racy file (see [`Fingerprint::racy`]) is not remembered. The memory is bounded:
+//! beyond [`HASHES_MAX`] rows those that were not used for longest go.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,9 +36,11 @@ pub(crate) fn known(db: &Db, files: &[Fingerprint]) -> Result<Vec<Option<Content
     let today = now_ns() / DAY_NS;
     db.transaction(|tx| {
         let mut find = tx.prepare_cached(
-            "SELECT id, used FROM hashes WHERE dev = ?1 AND ino = ?2 AND size = ?3 AND mtime_ns = ?4",
+            "SELECT id, used FROM hashes
+             WHERE dev = ?1 AND ino = ?2 AND size = ?3 AND mtime_ns = ?4",
         )?;
-        let mut touch = tx.prepare_cached("UPDATE hashes SET used = ?3 WHERE dev = ?1 AND ino = ?2")?;
+        let touch = "UPDATE hashes SET used = ?3 WHERE dev = ?1 AND ino = ?2";
+        let mut touch = tx.prepare_cached(touch)?;
         let mut found = Vec::with_capacity(files.len());
         for file in files {
             let key = (file.dev as i64, file.ino as i64, file.size as i64, file.mtime_ns);
@@ -135,8 +138,8 @@ fn prune_to(db: &Db, hashes_max: u64) -> Result<(), StoreError> {
     })
 }
 
-/// The ids of files whose values belong to no remembered hash, no share and no download. Those added
-/// yesterday or today may be of a share that is just being made.
+/// The ids of files whose values belong to no remembered hash, no share and no download. Those
+/// added yesterday or today may be of a share that is just being made.
 fn unused_values(tx: &Connection) -> Result<Vec<Vec<u8>>, StoreError> {
     let mut used = HashSet::new();
     for table in ["shares", "downloads"] {

@@ -1,7 +1,8 @@
 //! Keeps pieces, manifests, shares and progress on disk, safely through crashes.
 //!
-//! Shared files stay where they are and are read in place by a [`Source`]; a download is written once,
-//! next to where it will be, by a [`Download`]. All calls may block: they belong on threads of their own.
+//! Shared files stay where they are and are read in place by a [`Source`]; a download is written
+//! once, next to where it will be, by a [`Download`]. All calls may block: they belong on threads
+//! of their own.
 
 mod begin;
 mod below;
@@ -93,11 +94,12 @@ impl Store {
         scan::scan(paths, self.home())
     }
 
-    /// Hashes the files of a scan with so many threads, except those that are known and unchanged, and
-    /// remembers the hashes. Returns the ids of `scan.files` in their order, as [`Scan::record`] takes them.
+    /// Hashes the files of a scan with so many threads, except those that are known and unchanged,
+    /// and remembers the hashes. Returns the ids of `scan.files` in their order, as
+    /// [`Scan::record`] takes them.
     ///
-    /// Files that vanished or cannot be read leave the scan, with a warning. `progress` hears how many of
-    /// [`Scan::bytes`] are done.
+    /// Files that vanished or cannot be read leave the scan, with a warning. `progress` hears how
+    /// many of [`Scan::bytes`] are done.
     pub fn hash_scan(
         &self,
         scan: &mut Scan,
@@ -141,8 +143,8 @@ impl Store {
         shares::open(&self.0, id)
     }
 
-    /// Starts a download, or goes on with an earlier one of the same content to the same place. What
-    /// is there already is looked at first, and read where it cannot be trusted.
+    /// Starts a download, or goes on with an earlier one of the same content to the same place.
+    /// What is there already is looked at first, and read where it cannot be trusted.
     pub fn begin_download(&self, plan: DownloadPlan) -> Result<Download, StoreError> {
         begin::begin(&self.0, &plan)
     }
@@ -157,9 +159,9 @@ impl Store {
         forget::forget(&self.0, number)
     }
 
-    /// Makes finished downloads safe against a crash of the machine, reads again those that may have
-    /// suffered from one, and tidies the memory of hashes. Slow: to be called in the background, after
-    /// each finished download and once after the start.
+    /// Makes finished downloads safe against a crash of the machine, reads again those that may
+    /// have suffered from one, and tidies the memory of hashes. Slow: to be called in the
+    /// background, after each finished download and once after the start.
     pub fn settle(&self) -> Result<Settled, StoreError> {
         settle::settle(&self.0)
     }

@@ -1,5 +1,5 @@
-//! Copies of files that are on this machine already: from other shares, or from an equal file of the
-//! same content. Every copy is hashed while it is made.
+//! Copies of files that are on this machine already: from other shares, or from an equal file of
+//! the same content. Every copy is hashed while it is made.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -22,8 +22,8 @@ use crate::source::Source;
 const COPY_BYTES: usize = 512 * 1024;
 
 impl Download {
-    /// Copies wanted files that are in shares or finished downloads of this node; returns the pieces
-    /// that are here now. To be called once, before anything is fetched.
+    /// Copies wanted files that are in shares or finished downloads of this node; returns the
+    /// pieces that are here now. To be called once, before anything is fetched.
     pub fn adopt_local(&self, cancel: &AtomicBool) -> Result<Vec<PieceRange>, StoreError> {
         let sources = {
             let connection = self.store.db.lock();
@@ -103,7 +103,8 @@ impl Download {
     }
 }
 
-/// Copies a file and finds the values of what was copied. Shares the blocks where the file system can.
+/// Copies a file and finds the values of what was copied. Shares the blocks where the file system
+/// can.
 pub(crate) fn copy_values(
     disk: &Disk,
     from: &File,

@@ -1,4 +1,5 @@
-//! Moves what was gathered in the part to the target, never onto something that may not be replaced.
+//! Moves what was gathered in the part to the target, never onto something that may not be
+//! replaced.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -250,8 +251,8 @@ fn rename(
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
         renamed => return renamed,
     }
-    // A file system without such a rename. A new name for the same file is as safe; for folders, and
-    // where files have one name only, a look beforehand must do.
+    // A file system without such a rename. A new name for the same file is as safe; for folders,
+    // and where files have one name only, a look beforehand must do.
     match rustix::fs::linkat(from_folder, from, to_folder, to, AtFlags::empty()) {
         Ok(()) => rustix::fs::unlinkat(from_folder, from, AtFlags::empty()),
         Err(Errno::EXIST) => Err(Errno::EXIST),

@@ -156,14 +156,15 @@ fn file_mode(executable: bool) -> u32 {
     if executable { EXECUTABLE_MODE } else { FILE_MODE }
 }
 
-/// A file in a part must be a regular one with a single name: writing into it must not change another.
+/// A file in a part must be a regular one with a single name: writing into it must not change
+/// another.
 pub(crate) fn check_own(stat: &Stat) -> io::Result<()> {
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     if regular && stat.st_nlink == 1 { Ok(()) } else { Err(Errno::MLINK.into()) }
 }
 
-/// The parts of a sparse file that hold data, each with its end; the whole file where the file system
-/// does not tell.
+/// The parts of a sparse file that hold data, each with its end; the whole file where the file
+/// system does not tell.
 pub(crate) fn data_of(file: &File, len: u64) -> Vec<(u64, u64)> {
     let mut found = Vec::new();
     let mut at = 0;

@@ -22,8 +22,8 @@ pub struct DownloadPlan {
     pub folder: PathBuf,
     /// What to do if something is there already.
     pub on_exists: OnExists,
-    /// The entries of the manifest that are wanted, by their place among `Manifest::entries`; all if
-    /// none are named. A file's place is `FileInfo::entry`.
+    /// The entries of the manifest that are wanted, by their place among `Manifest::entries`; all
+    /// if none are named. A file's place is `FileInfo::entry`.
     pub selected: Option<BTreeSet<u32>>,
 }
 
@@ -41,8 +41,8 @@ pub enum PlanKind {
     Folder(Arc<Manifest>),
 }
 
-/// What to do about something that stands where the download should go and is not an earlier result of
-/// the same download.
+/// What to do about something that stands where the download should go and is not an earlier result
+/// of the same download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnExists {
     /// Refuse to start.

@@ -1,4 +1,5 @@
-//! What a download knows about itself while it runs: where its files are, and which pieces are here.
+//! What a download knows about itself while it runs: where its files are, and which pieces are
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -57,8 +58,8 @@ pub(crate) struct Partial {
 pub struct Marked {
     /// Pieces that are here now too: of files that are equal to one that is complete.
     pub also: Vec<PieceRange>,
-    /// Pieces that are not here after all: several writers had their hands on them, and what came out
-    /// is wrong. They must be fetched again.
+    /// Pieces that are not here after all: several writers had their hands on them, and what came
+    /// out is wrong. They must be fetched again.
     pub bad: Vec<PieceRange>,
 }
 

@@ -53,7 +53,8 @@ pub(crate) struct Record {
     pub(crate) number: i64,
     pub(crate) content: ContentId,
     pub(crate) kind: ShareKind,
-    /// Its name at the target, and the name that was asked for: they differ with `OnExists::Rename`.
+    /// Its name at the target, and the name that was asked for: they differ with
+    /// `OnExists::Rename`.
     pub(crate) name: RelPath,
     pub(crate) asked: RelPath,
     pub(crate) folder: PathBuf,
@@ -66,7 +67,8 @@ pub(crate) struct Record {
     /// Whether a finished download is known to be on the disk, and when it was finished if not.
     pub(crate) synced: bool,
     pub(crate) boot: String,
-    /// Verified pieces in the part: known to be on the disk, and perhaps only in the system's memory.
+    /// Verified pieces in the part: known to be on the disk, and perhaps only in the system's
+    /// memory.
     pub(crate) durable: PieceSet,
     pub(crate) doubtful: PieceSet,
     /// The device of the target, and the files at the target (or about to be moved there).

@@ -1,8 +1,8 @@
 //! Finds out what an earlier attempt has left, and how much of it can be trusted.
 //!
-//! A piece that was noted as being on the disk is believed as long as the file still has data there.
-//! Everything else that is found (noted but perhaps lost in a crash, or written and never noted) is
-//! hashed before it counts. Without values it must wait for them.
+//! A piece that was noted as being on the disk is believed as long as the file still has data
+//! there. Everything else that is found (noted but perhaps lost in a crash, or written and never
+//! noted) is hashed before it counts. Without values it must wait for them.
 
 use std::cell::OnceCell;
 use std::fs::File;

@@ -1,7 +1,8 @@
 //! Lists what is below the paths that a user wants to share, without ever following a link.
 //!
-//! What cannot travel is left out and named in a warning: special files, unreadable files, names that
-//! are not text, links that lead out of the share, our own unfinished downloads and the node's home.
+//! What cannot travel is left out and named in a warning: special files, unreadable files, names
+//! that are not text, links that lead out of the share, our own unfinished downloads and the node's
+//! home.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -17,8 +17,8 @@ use crate::state::Inner;
 pub struct Settled {
     /// Finished downloads that are safe on the disk now.
     pub safe: u32,
-    /// Files of finished downloads that are gone or changed, perhaps by a crash of the machine: they
-    /// are not served any more.
+    /// Files of finished downloads that are gone or changed, perhaps by a crash of the machine:
+    /// they are not served any more.
     pub damaged: Vec<PathBuf>,
 }
 

@@ -1,5 +1,5 @@
-//! Pieces of what this node offers, read in place; a file that is no longer the one that was shared is
-//! never sent.
+//! Pieces of what this node offers, read in place; a file that is no longer the one that was shared
+//! is never sent.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -94,14 +94,14 @@ impl Source {
         self.store.values(info.layout, info.id)
     }
 
-    /// Fills `buf` with the bytes of the pieces, one after another; pieces of several files may follow
-    /// each other. Nothing in `buf` counts if there is an error.
+    /// Fills `buf` with the bytes of the pieces, one after another; pieces of several files may
+    /// follow each other. Nothing in `buf` counts if there is an error.
     pub fn read(&self, range: PieceRange, buf: &mut Vec<u8>) -> Result<(), ReadError> {
         read_pieces(&self.map, range, buf, |file, offset, part| self.read_file(file, offset, part))
     }
 
-    /// Fills `buf` with `len` bytes of one piece, from `offset` within the piece: for pieces that are
-    /// longer than a block.
+    /// Fills `buf` with `len` bytes of one piece, from `offset` within the piece: for pieces that
+    /// are longer than a block.
     pub fn read_part(
         &self,
         piece: u32,

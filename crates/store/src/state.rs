@@ -1,5 +1,5 @@
-//! What all parts of the store share: the locked home, the database, the disk, and which downloads are
-//! open.
+//! What all parts of the store share: the locked home, the database, the disk, and which downloads
+//! are open.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Takes things out of a part, and never anything outside of it: each step down is taken from a folder
-//! that is held open, and no link is followed.
+//! Takes things out of a part, and never anything outside of it: each step down is taken from a
+//! folder that is held open, and no link is followed.
 
 use std::ffi::CString;
 use std::io;
@@ -29,8 +29,8 @@ pub(crate) fn delete(disk: &Disk, parent: BorrowedFd<'_>, name: &str) -> io::Res
     }
 }
 
-/// Deletes everything below a folder except files, links and folders whose path `keep` knows, and the
-/// folders on the way to them.
+/// Deletes everything below a folder except files, links and folders whose path `keep` knows, and
+/// the folders on the way to them.
 pub(crate) fn keep_only(
     disk: &Disk,
     folder: BorrowedFd<'_>,

@@ -1,4 +1,5 @@
-//! Files with equal bytes within one content: one of them is fetched, the others are copied at the end.
+//! Files with equal bytes within one content: one of them is fetched, the others are copied at the
+//! end.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,8 @@ pub(crate) struct Twins {
 }
 
 impl Twins {
-    /// Finds equal files among the selected ones; a complete one stands for the others if there is one,
-    /// even if it is not selected.
+    /// Finds equal files among the selected ones; a complete one stands for the others if there is
+    /// one, even if it is not selected.
     pub(crate) fn find(map: &PieceMap, selected: impl Fn(u32) -> bool, stored: &PieceSet) -> Self {
         let complete = |file: u32| stored.contains_range(map.file(file).pieces);
         let mut files: Vec<u32> = (0..map.files())

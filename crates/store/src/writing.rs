@@ -17,9 +17,9 @@ const UNSAVED_MAX: u64 = 64 * 1024 * 1024;
 impl Download {
     /// Writes bytes of a piece, from `offset` within the piece.
     ///
-    /// A piece that comes whole must be verified before. Parts of one may be written as they come, if
-    /// the piece is only marked after all of them were verified. Bytes of a piece that is here already
-    /// are dropped.
+    /// A piece that comes whole must be verified before. Parts of one may be written as they come,
+    /// if the piece is only marked after all of them were verified. Bytes of a piece that is here
+    /// already are dropped.
     pub fn write(&self, piece: u32, offset: u32, bytes: &[u8]) -> Result<(), StoreError> {
         let at = self.located(piece)?;
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);

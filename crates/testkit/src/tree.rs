@@ -60,7 +60,7 @@ pub fn random_tree(root: &Path, seed: u64, files: usize) {
             _ => (dice.roll() % 20_000) as usize,
         };
         fill(&path, dice.roll(), length);
-        if dice.roll() % 5 == 0 {
+        if dice.roll().is_multiple_of(5) {
             let mode = fs::Permissions::from_mode(0o755);
             fs::set_permissions(&path, mode).expect("changing a file of the story");
         }

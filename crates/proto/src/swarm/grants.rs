@@ -32,7 +32,8 @@ const PUSHES_PER_PEER: usize = limits::LANES_PER_LINK;
 const PUSHES_LEAST: usize = 2;
 /// What is being pushed to one peer should leave within this time: it can hardly be called off.
 const PUSH_TIME: Duration = Duration::from_millis(50);
-/// Bytes of the first run to a peer, while it is not known how quick it is. They double from run to run.
+/// Bytes of the first run to a peer, while it is not known how quick it is. They double from run to
+/// run.
 const RUN_BYTES_FIRST: u64 = 64 * 1024;
 /// Pushes at a time that are not slow: 16 MiB of blocks in memory.
 const PUSHES_MAX: usize = 64;
@@ -289,8 +290,8 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
                 }
             }
         }
-        // The allowance comes back with the next tick: asking and cancelling must not be a cheap way
-        // to keep us busy.
+        // The allowance comes back with the next tick: asking and cancelling must not be a cheap
+        // way to keep us busy.
         if !cancelled.is_empty() {
             cancelled.sort_unstable();
             out.perform(Effect::CancelPush { to: from, ranges: cancelled });

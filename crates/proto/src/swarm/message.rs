@@ -1,4 +1,5 @@
-//! What the swarm machine hears and says: to peers, to its own side, and to the driver that moves bytes.
+//! What the swarm machine hears and says: to peers, to its own side, and to the driver that moves
+//! bytes.
 
 use std::ops::Range;
 
@@ -7,11 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounded;
 
-/// What peers say to each other about one content. On the wire `P` is an address, in the machine an id.
+/// What peers say to each other about one content. On the wire `P` is an address, in the machine an
+/// id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message<P> {
-    /// The first message of either side: what it has, and whether it wants pieces. The other answers with
-    /// its own `Join` unless it has sent one. Having more ranges than fit, it goes on with `Have`.
+    /// The first message of either side: what it has, and whether it wants pieces. The other
+    /// answers with its own `Join` unless it has sent one. Having more ranges than fit, it goes on
+    /// with `Have`.
     Join {
         /// Pieces that the sender has.
         #[serde(with = "bounded::ranges")]
@@ -21,8 +24,9 @@ pub enum Message<P> {
     },
     /// The sender has got these pieces. The other may ask for them.
     Have(#[serde(with = "bounded::ranges")] Vec<PieceRange>),
-    /// From one who has pieces: the other may ask for this many bytes more, counting for each piece its
-    /// length plus [`PIECE_OVERHEAD`](super::PIECE_OVERHEAD). A grant never expires; it ends with the link.
+    /// From one who has pieces: the other may ask for this many bytes more, counting for each piece
+    /// its length plus [`PIECE_OVERHEAD`](super::PIECE_OVERHEAD). A grant never expires; it ends
+    /// with the link.
     Grant {
         /// How many more.
         bytes: u32,
@@ -220,7 +224,8 @@ pub enum Event<P> {
     Complete,
     /// A peer has all it wanted.
     PeerFinished(P),
-    /// No connected peer can serve these wanted pieces any more, although one did. They may be skipped.
+    /// No connected peer can serve these wanted pieces any more, although one did. They may be
+    /// skipped.
     Lost {
         /// Which pieces.
         ranges: Vec<PieceRange>,

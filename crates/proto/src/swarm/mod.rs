@@ -1,6 +1,7 @@
 //! One content, one node: who is asked for which piece, and whom pieces are pushed to.
 //!
-//! Participants: a node that has pieces (uploader) and one that wants some (receiver); most are both.
+//! Participants: a node that has pieces (uploader) and one that wants some (receiver); most are
+//! both.
 //!
 //! Goals: every receiver gets all it wants as long as somebody connected has it; rare pieces spread
 //! first; an idle up-link is never idle while somebody wants what it could send; a slow, silent or
@@ -9,9 +10,9 @@
 //! Non-goals: moving bytes (the driver does, see [`Effect`]), finding peers (a directory does),
 //! rewarding who gives (a later ledger), limiting rates.
 //!
-//! Flow: both sides send `Join`. The uploader grants an allowance in bytes; the receiver answers with
-//! requests for what it chooses, at the moment it may ask; the uploader pushes run by run and tops
-//! the allowance up as pieces leave. Whatever arrives is announced to others with `Have`.
+//! Flow: both sides send `Join`. The uploader grants an allowance in bytes; the receiver answers
+//! with requests for what it chooses, at the moment it may ask; the uploader pushes run by run and
+//! tops the allowance up as pieces leave. Whatever arrives is announced to others with `Have`.
 
 #[cfg(test)]
 mod books;

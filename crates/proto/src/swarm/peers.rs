@@ -225,7 +225,8 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         if self.peers.len() >= limits::LINKS {
             return false;
         }
-        // Who comes late starts level with the least served, and is not owed what others got before.
+        // Who comes late starts level with the least served, and is not owed what others got
+        // before.
         let wanting = self.peers.values().filter(|peer| peer.wants);
         let served = wanting.map(|peer| peer.up.served).min().unwrap_or(0);
         self.peers.insert(id, Peer::new(self.map.total(), self.window_min, served));

@@ -25,8 +25,8 @@ pub(super) struct Picker {
     /// How many peers hold each piece, not counting those that hold everything.
     holders: Vec<u16>,
     classes: Vec<PieceSet>,
-    /// Where to go on in each class. One place for all would lead from the pieces that a peer has got
-    /// to those that it is getting.
+    /// Where to go on in each class. One place for all would lead from the pieces that a peer has
+    /// got to those that it is getting.
     next: [u32; CLASSES],
     dice: Dice,
 }
@@ -106,7 +106,8 @@ impl Picker {
         self.holders[piece as usize]
     }
 
-    /// Takes pieces that a peer holds, worth at most `budget`; in order, disjoint, neighbours joined.
+    /// Takes pieces that a peer holds, worth at most `budget`; in order, disjoint, neighbours
+    /// joined.
     pub(super) fn pick(
         &mut self,
         map: &PieceMap,

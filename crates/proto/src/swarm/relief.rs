@@ -9,8 +9,8 @@ use super::requests::{Down, ENDGAME_PIECES};
 use super::{Event, Swarm, within};
 use crate::machine::Outbox;
 
-/// Silence after which a peer with outstanding requests counts as stalled: several round trips round
-/// the world, and the longest pause that congestion control makes on a path that still works.
+/// Silence after which a peer with outstanding requests counts as stalled: several round trips
+/// round the world, and the longest pause that congestion control makes on a path that still works.
 const STALL_MIN: Duration = Duration::from_secs(5);
 /// A peer whose pieces come far apart is given longer, but never longer than this.
 const STALL_MAX: Duration = Duration::from_secs(60);
@@ -104,7 +104,7 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             .filter(|(id, peer)| **id != idle && !peer.down.stalled && peer.down.asked_bytes > 0)
             .map(|(id, peer)| (peer.down.remaining(now), *id, &peer.down))
             .filter(|(remaining, _, down)| {
-                *remaining >= RELIEF_MIN && !self.shared(down, &helper.have).is_empty()
+                *remaining >= RELIEF_MIN && self.shares(down, &helper.have)
             })
             .max_by_key(|(remaining, id, _)| (*remaining, *id));
         let Some((remaining, slow, down)) = slowest else {
@@ -144,6 +144,13 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
         if !ranges.is_empty() {
             self.ask(now, id, ranges, out);
         }
+    }
+
+    /// Whether a peer was asked for something that another has too. Looked at for every pair of
+    /// peers with every tick, so nothing is copied.
+    fn shares(&self, down: &Down, have: &PieceSet) -> bool {
+        let mut common = down.asked.ranges().flat_map(|range| within(have, range));
+        common.any(|range| range.iter().any(|piece| !self.doubled.contains(&piece)))
     }
 
     /// What one peer was asked for and another has too; not what two were asked for already.

@@ -1,4 +1,5 @@
-//! Which files' piece values are fetched, from whom: without them a file's pieces could not be verified.
+//! Which files' piece values are fetched, from whom: without them a file's pieces could not be
+//! verified.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -56,7 +57,8 @@ impl<P: Copy + Ord> ValuesPlan<P> {
         }
     }
 
-    /// Not every node begins with the first file: then receivers soon have something for each other.
+    /// Not every node begins with the first file: then receivers soon have something for each
+    /// other.
     pub(super) fn start_at(&mut self, file: u32) {
         self.next = file;
     }

@@ -66,7 +66,7 @@ impl Linked {
             since: Instant::now(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
-            pushes: PushQueue::new(),
+            pushes: PushQueue::default(),
             answering: Arc::new(Semaphore::new(limits::META_REQUESTS)),
             link,
             heard: Mutex::new(Instant::now()),

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use potluck_base::{PieceRange, limits};
+use potluck_base::{PeerId, PieceRange, limits};
 use potluck_content::PieceHasher;
 use potluck_link::LaneRx;
 use potluck_proto::swarm::{Command, Outcome};
@@ -59,17 +59,36 @@ fn take(
     large: &mut Option<Large>,
 ) {
     let (from, range) = (linked.peer, block.range);
-    if range.end > session.map.total() || !session.is_expected(from, range) {
+    if range.end > session.map.total() {
         session.tell(Outcome::Unasked { from, range });
         return;
     }
     let holding = session.holding();
     let Holding::Download(download) = &*holding else { return };
-    let outcome = if session.map.bytes_of(range) == u64::from(block.bytes) && block.offset == 0 {
-        take_run(session, download, linked, block, bytes)
-    } else {
-        take_part(session, download, linked, block, bytes, large)
-    };
+    if session.map.bytes_of(range) != u64::from(block.bytes) || block.offset != 0 {
+        let outcome = take_part(session, download, linked, block, bytes, large);
+        return settle(session, from, range, outcome);
+    }
+    // Some pieces of a run may have been called off while it was on its way: the others count.
+    let mut rest = bytes;
+    for (part, expected) in session.split_expected(from, range) {
+        let (part_bytes, after) = rest.split_at(session.map.bytes_of(part) as usize);
+        rest = after;
+        let outcome = match expected {
+            true => take_run(session, download, from, part, part_bytes).map(Some),
+            false => Ok(Some(Outcome::Unasked { from, range: part })),
+        };
+        settle(session, from, part, outcome);
+    }
+}
+
+/// Tells the machine what came of pieces.
+fn settle(
+    session: &Session,
+    from: PeerId,
+    range: PieceRange,
+    outcome: Result<Option<Outcome<PeerId>>, StoreError>,
+) {
     match outcome {
         Ok(Some(outcome)) => {
             session.forget(from, &[range]);
@@ -80,38 +99,39 @@ fn take(
     }
 }
 
-/// Takes a block that holds whole pieces.
+/// Takes whole pieces that were asked.
 fn take_run(
     session: &Session,
     download: &Download,
-    linked: &Linked,
-    block: &BlockHeader,
+    from: PeerId,
+    range: PieceRange,
     bytes: &[u8],
-) -> Result<Option<Outcome<potluck_base::PeerId>>, StoreError> {
-    let (from, range) = (linked.peer, block.range);
-    let mut rest = bytes;
-    let mut file = None;
-    for piece in range.iter() {
-        let place = session.map.locate(piece);
-        let (piece_bytes, after) = rest.split_at(place.len as usize);
-        rest = after;
-        if file.as_ref().is_none_or(|(index, _)| *index != place.file) {
-            file = Some((place.file, download.values(place.file)?));
+) -> Result<Outcome<PeerId>, StoreError> {
+    let pieces = || {
+        let mut rest = bytes;
+        range.iter().map(move |piece| {
+            let place = session.map.locate(piece);
+            let (piece_bytes, after) = rest.split_at(place.len as usize);
+            rest = after;
+            (piece, place, piece_bytes)
+        })
+    };
+    let mut proof = None;
+    for (piece, place, piece_bytes) in pieces() {
+        if proof.as_ref().is_none_or(|(file, _)| *file != place.file) {
+            proof = Some((place.file, download.values(place.file)?));
         }
-        let proof = file.as_ref().and_then(|(_, values)| values.as_ref());
-        if !proof.is_some_and(|values| values.matches(place.index, piece_bytes)) {
-            return Ok(Some(Outcome::Bad { from, piece }));
+        let values = proof.as_ref().and_then(|(_, values)| values.as_ref());
+        if !values.is_some_and(|values| values.matches(place.index, piece_bytes)) {
+            return Ok(Outcome::Bad { from, piece });
         }
     }
-    let mut rest = bytes;
-    for piece in range.iter() {
-        let (piece_bytes, after) = rest.split_at(session.map.piece_len(piece) as usize);
+    for (piece, _, piece_bytes) in pieces() {
         download.write(piece, 0, piece_bytes)?;
-        rest = after;
     }
-    session.count(from, u64::from(block.bytes));
+    session.count(from, bytes.len() as u64);
     mark(session, download, range)?;
-    Ok(Some(Outcome::Arrived { from, range }))
+    Ok(Outcome::Arrived { from, range })
 }
 
 /// Takes a part of a piece that is larger than a block.
@@ -122,11 +142,15 @@ fn take_part(
     block: &BlockHeader,
     bytes: &[u8],
     large: &mut Option<Large>,
-) -> Result<Option<Outcome<potluck_base::PeerId>>, StoreError> {
+) -> Result<Option<Outcome<PeerId>>, StoreError> {
     let (from, piece) = (linked.peer, block.range.start);
     let place = session.map.locate(piece);
+    let unasked = || Ok(Some(Outcome::Unasked { from, range: block.range }));
+    if !session.is_expected(from, block.range) {
+        return unasked();
+    }
     if block.range.len() != 1 || u64::from(block.offset) + bytes.len() as u64 > u64::from(place.len) {
-        return Ok(Some(Outcome::Unasked { from, range: block.range }));
+        return unasked();
     }
     if block.offset == 0 {
         if let Some(old) = large.take() {

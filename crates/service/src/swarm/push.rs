@@ -39,13 +39,14 @@ struct State {
     closed: bool,
 }
 
-impl PushQueue {
-    /// An empty queue without lanes.
-    pub fn new() -> Self {
+impl Default for PushQueue {
+    fn default() -> Self {
         let state = State { waiting: VecDeque::new(), lanes: 0, closed: false };
         Self { state: Mutex::new(state), ready: Condvar::new() }
     }
+}
 
+impl PushQueue {
     /// Ends the lanes' threads; what waits is handed back.
     pub fn close(&self) -> Vec<Push> {
         let mut state = self.lock();

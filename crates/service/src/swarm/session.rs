@@ -214,6 +214,21 @@ impl Session {
         expected.get(&from).is_some_and(|set| set.contains_range(range))
     }
 
+    /// Cuts a range into parts that were asked from this peer and parts that were not.
+    pub fn split_expected(&self, from: PeerId, range: PieceRange) -> Vec<(PieceRange, bool)> {
+        let expected = self.expected.lock().expect("no panic while held");
+        let set = expected.get(&from);
+        let mut parts: Vec<(PieceRange, bool)> = Vec::new();
+        for piece in range.iter() {
+            let is = set.is_some_and(|set| set.contains(piece));
+            match parts.last_mut() {
+                Some((part, was)) if *was == is => part.end = piece + 1,
+                _ => parts.push((PieceRange::one(piece), is)),
+            }
+        }
+        parts
+    }
+
     /// Reserves the writing of a piece that arrives in several blocks; false if another lane has it.
     pub fn claim(&self, piece: u32) -> bool {
         self.claimed.lock().expect("no panic while held").insert(piece)

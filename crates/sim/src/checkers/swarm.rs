@@ -172,8 +172,8 @@ impl SwarmChecker {
         }
     }
 
-    /// Judges the end of a run: who could have everything by now has. `held` is what honest peers that
-    /// are connected to the node offer.
+    /// Judges the end of a run: who could have everything by now has. `held` is what honest peers
+    /// that are connected to the node offer.
     pub fn finish(
         &mut self,
         now: Time,

@@ -50,8 +50,8 @@ fn grants_do_not_add_up_without_end() {
         stage.hear(1, Message::Grant { bytes: u32::MAX });
     }
     let all = Message::Have(vec![range(0, 4000)]);
-    let asked = stage.hear(1, all).asked(1).len();
-    assert_eq!(asked, (64 << 20) / cost(1) as usize);
+    let asked = stage.hear(1, all).asked(1).len() as u32;
+    assert_eq!(stage.swarm.peers[&1].down.allowance, (64 << 20) - u64::from(cost(asked)));
 }
 
 #[test]
@@ -144,6 +144,35 @@ fn values_of_many_files_come_in_few_requests_of_bounded_size() {
 }
 
 #[test]
+fn values_are_found_wherever_a_peer_has_a_file() {
+    for far in [100, 700, 1100] {
+        let map = folder(&[2 << 16; 1200]);
+        let (total, pieces) = (map.total(), map.file(far).pieces);
+        let nothing = PieceSet::none(total);
+        let mut stage = Stage::with_values(map, nothing, PieceSet::all(total), BTreeSet::new());
+        stage.hear(1, Message::Join { have: vec![PieceRange::one(pieces.start)], wants: false });
+        let mut effects = stage.effects();
+        stage.wait(Duration::from_secs(1));
+        effects.extend(stage.effects());
+        assert_eq!(effects, [Effect::FetchValues { from: 1, files: far..far + 1 }]);
+    }
+}
+
+#[test]
+fn values_of_skipped_files_are_not_fetched() {
+    let map = folder(&[2 << 16; 3]);
+    let mut stage = Stage::with_values(map, set("......"), set("######"), BTreeSet::new());
+    stage.command(Command::Skip(vec![range(0, 2), range(4, 5)]));
+    stage.join(1, "######", false);
+    let mut files = BTreeSet::new();
+    for effect in stage.effects() {
+        let Effect::FetchValues { files: of, .. } = effect else { panic!("{effect:?}") };
+        files.extend(of);
+    }
+    assert_eq!(files, BTreeSet::from([1, 2]), "of the last file one piece is still wanted");
+}
+
+#[test]
 fn news_is_told_in_one_message_and_not_to_those_who_need_none() {
     let mut stage = Stage::receiver(NONE);
     stage.join(1, ALL, false).join(2, NONE, true).join(3, "####....", true).grant(1, 8);
@@ -227,6 +256,18 @@ fn introduced_peers_are_connected_to_once_while_something_is_missing() {
     assert_eq!(stage.hear(2, others()).effects(), [Effect::Connect { peer: 7 }]);
     stage.grant(1, 3).arrive(1, range(0, 3));
     assert_eq!(stage.hear(1, Message::Peers(vec![8])).effects(), []);
+}
+
+#[test]
+fn who_has_partners_enough_connects_to_no_more() {
+    let mut stage = Stage::receiver("...#");
+    for peer in 0..39 {
+        stage.join(peer, "...#", true);
+    }
+    let others = |first| Message::Peers(vec![first, first + 1]);
+    assert_eq!(stage.hear(0, others(100)).effects().len(), 2);
+    stage.join(39, "...#", true);
+    assert_eq!(stage.hear(0, others(110)).effects(), []);
 }
 
 #[test]

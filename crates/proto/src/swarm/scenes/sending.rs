@@ -51,12 +51,32 @@ fn pieces_that_we_never_had_cost_allowance_and_trust() {
     stage.join(1, "........", true).hear(1, Message::Request(vec![range(1, 3)]));
     assert_eq!(stage.pushes(1), [range(1, 2)]);
     assert_eq!(stage.swarm.peers[&1].strikes(), 1);
-    // The same piece again, while it is not served, is one fault more.
-    let mut stage = Stage::seed(8);
-    stage.join(1, "........", true).hear(1, Message::Request(vec![range(0, 2)]));
-    stage.pushed(1, range(0, 1)).hear(1, Message::Request(vec![range(5, 6)]));
-    stage.hear(1, Message::Request(vec![range(5, 6)]));
+    // A piece again, while it waits, is one fault more.
+    let mut stage = Stage::seed(16);
+    stage.join(1, "", true);
+    stage.swarm.peers.get_mut(&1).unwrap().up.set_window(1 << 20);
+    stage.wait(Duration::from_millis(300)).hear(1, Message::Request(vec![range(0, 8)]));
+    assert_eq!(stage.swarm.peers[&1].strikes(), 0);
+    stage.hear(1, Message::Request(vec![range(6, 7)]));
     assert_eq!(stage.swarm.peers[&1].strikes(), 1);
+}
+
+#[test]
+fn what_is_asked_is_pushed_upwards_and_round() {
+    let mut stage = Stage::seed(64);
+    stage.join(1, "", true);
+    stage.swarm.peers.get_mut(&1).unwrap().up.set_window(2 << 20);
+    stage.wait(Duration::from_millis(300)).hear(1, Message::Request(vec![range(20, 26)]));
+    let mut pushes = stage.pushes(1);
+    assert_eq!(pushes, [range(20, 21), range(21, 22), range(22, 23), range(23, 24)]);
+    stage.hear(1, Message::Request(vec![range(3, 5)]));
+    let mut order = Vec::new();
+    while !pushes.is_empty() {
+        stage.pushed(1, pushes.remove(0));
+        pushes.extend(stage.pushes(1));
+        order.extend(stage.pushes(1));
+    }
+    assert_eq!(order, [range(24, 26), range(3, 5)]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A machine that anything may happen to, in any order: it must not panic, and its books must balance.
+//! A machine that anything may happen to, in any order: it must not panic, and its books must
+//! balance.
 
 use std::collections::BTreeSet;
 

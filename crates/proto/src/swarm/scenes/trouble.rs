@@ -64,12 +64,13 @@ fn silent_peer_loses_its_pieces_and_may_revive() {
     stage.arrive(1, PieceRange::one(probe));
     assert_eq!(stage.events(), [Event::Revived(1)]);
     assert_eq!(stage.cancelled(2), [probe]);
-    // What had been called off may still come, and is no fault, once.
-    let late = cancelled[0];
-    for _ in 0..3 {
-        stage.put(Input::Done(Outcome::Unasked { from: 1, range: PieceRange::one(late) }));
+    // What had been called off may still come, and is no fault; anything else is.
+    for piece in &cancelled {
+        stage.put(Input::Done(Outcome::Unasked { from: 1, range: PieceRange::one(*piece) }));
     }
-    assert_eq!(stage.swarm.peers[&1].strikes(), 2);
+    assert_eq!(stage.swarm.peers[&1].strikes(), 0);
+    stage.put(Input::Done(Outcome::Unasked { from: 1, range: PieceRange::one(cancelled[0]) }));
+    assert_eq!(stage.swarm.peers[&1].strikes(), 1);
 }
 
 #[test]
@@ -97,14 +98,14 @@ fn stalled_peer_without_outstanding_pieces_is_probed() {
 
 #[test]
 fn slow_peer_loses_its_piece_to_a_faster_one() {
-    let total = 400;
+    let total = 200;
     let mut stage = Stage::receiver(&".".repeat(total));
     let all = "#".repeat(total);
     stage.join(1, &all, false).join(2, &all, false);
-    stage.grant(1, 200).grant(2, 200);
+    stage.grant(1, 100).grant(2, 100);
     let slow: Vec<u32> = stage.swarm.peers[&1].down.asked.iter().collect();
     let fast: Vec<u32> = stage.swarm.peers[&2].down.asked.iter().collect();
-    assert_eq!((slow.len(), fast.len()), (200, 200));
+    assert_eq!((slow.len(), fast.len()), (100, 100));
     let mut slow = slow.into_iter();
     for (count, piece) in fast.iter().enumerate() {
         stage.now = stage.now + Duration::from_millis(10);
@@ -117,7 +118,7 @@ fn slow_peer_loses_its_piece_to_a_faster_one() {
     stage.grant(2, 300);
     let (taken, given) = (stage.cancelled(1), stage.asked(2));
     assert_eq!(taken, given);
-    assert!(given.len() > 180 && given.len() < 196, "{}", given.len());
+    assert!(given.len() > 85 && given.len() < 97, "{}", given.len());
     let next = slow.next().unwrap();
     assert!(!given.contains(&next), "what the slow one sends next stays with it");
 }
@@ -179,6 +180,31 @@ fn gone_pieces_are_asked_elsewhere_and_lost_only_if_nobody_has_them() {
     // Somebody has it after all, and loses it too.
     stage.join(3, "##......", false).hear(3, gone(vec![range(0, 1)]));
     assert_eq!(stage.events(), [lost(0, 1)]);
+}
+
+#[test]
+fn nothing_is_lost_while_somebody_has_everything() {
+    let mut stage = Stage::receiver("....");
+    let gone = || Message::Gone { ranges: vec![range(1, 3)], why: GoneWhy::Missing };
+    let lost = || Event::Lost { ranges: vec![range(1, 3)], why: GoneWhy::Missing };
+    stage.join(1, "####", false).join(2, "####", false);
+    assert_eq!(stage.hear(1, gone()).events(), []);
+    assert_eq!(stage.hear(2, gone()).events(), [lost()]);
+    // Somebody who has everything comes, and loses it as well.
+    assert_eq!(stage.join(3, "####", false).events(), []);
+    assert_eq!(stage.hear(3, gone()).events(), [lost()]);
+}
+
+#[test]
+fn who_always_takes_long_is_given_longer() {
+    let mut stage = Stage::receiver(&".".repeat(100));
+    stage.hear(1, Message::Join { have: vec![range(0, 100)], wants: false });
+    let asked = stage.grant(1, 50).asked(1);
+    for piece in &asked[..5] {
+        stage.wait(Duration::from_secs(3)).arrive(1, PieceRange::one(*piece));
+    }
+    assert_eq!(stage.wait(Duration::from_secs(10)).events(), []);
+    assert_eq!(stage.wait(Duration::from_secs(3)).events(), [Event::Stalled(1)]);
 }
 
 #[test]
@@ -275,7 +301,8 @@ fn a_peer_that_has_shown_nothing_is_not_trusted_with_much() {
     for part in first {
         stage.arrive(1, part);
     }
-    assert_eq!(stage.asked(1).len(), 2 * ((8 << 20) / cost(1) as usize));
+    // It may owe us twice what it has given.
+    assert_eq!(stage.asked(1).len(), 2 * 127 * (1 << 16) / cost(1) as usize);
 }
 
 #[test]
