@@ -28,14 +28,10 @@ pub struct Args {
 type Work = fn(&Path) -> Result<()>;
 
 const STEPS: &[(&str, Work)] = &[
-    ("format", |root| {
-        run_command(cargo(root).args(["fmt", "--all", "--", "--check"]))
-    }),
+    ("format", |root| run_command(cargo(root).args(["fmt", "--all", "--", "--check"]))),
     ("tidy", |_| tidy::run(&tidy::Args::default())),
     ("clippy", clippy),
-    ("tests", |root| {
-        run_command(cargo(root).args(["test", "--workspace", "--locked"]))
-    }),
+    ("tests", |root| run_command(cargo(root).args(["test", "--workspace", "--locked"]))),
     ("simulation", simulation),
     ("fuzz smoke", fuzz),
     ("documentation", documentation),
@@ -63,50 +59,21 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn names() -> String {
-    STEPS
-        .iter()
-        .map(|(name, _)| *name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    STEPS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 fn clippy(root: &Path) -> Result<()> {
-    let arguments = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     run_command(cargo(root).args(arguments))
 }
 
 fn simulation(root: &Path) -> Result<()> {
-    let arguments = [
-        "run",
-        "--quiet",
-        "-p",
-        "potluck-sim",
-        "--",
-        "swarm",
-        "--seeds",
-        SIM_SEEDS,
-    ];
+    let arguments = ["run", "--quiet", "-p", "potluck-sim", "--", "swarm", "--seeds", SIM_SEEDS];
     run_command(cargo(root).args(arguments))
 }
 
 fn fuzz(root: &Path) -> Result<()> {
-    let arguments = [
-        "run",
-        "--quiet",
-        "-p",
-        "potluck-fuzz",
-        "--",
-        "--seconds",
-        FUZZ_SECONDS,
-    ];
+    let arguments = ["run", "--quiet", "-p", "potluck-fuzz", "--", "--seconds", FUZZ_SECONDS];
     run_command(cargo(root).args(arguments))
 }
 
@@ -118,10 +85,7 @@ fn documentation(root: &Path) -> Result<()> {
 
 /// Licences and advisories, where `cargo deny` is installed: it needs the network.
 fn deny(root: &Path) -> Result<()> {
-    let probe = Command::new("cargo-deny")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
+    let probe = Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
         println!("skipped: cargo-deny is not installed");
         return Ok(());

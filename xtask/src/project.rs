@@ -21,10 +21,7 @@ impl Project {
             .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml"))
             .exec()
             .context("cargo metadata")?;
-        Ok(Self {
-            root: metadata.workspace_root.clone().into_std_path_buf(),
-            metadata,
-        })
+        Ok(Self { root: metadata.workspace_root.clone().into_std_path_buf(), metadata })
     }
 
     /// Where cargo puts what it builds.
@@ -40,13 +37,7 @@ impl Project {
     /// Paths below the root of all files that git tracks or would track.
     pub fn files(&self) -> Result<Vec<String>> {
         let listed = Command::new("git")
-            .args([
-                "ls-files",
-                "-z",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-            ])
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
             .current_dir(&self.root)
             .output()
             .context("git ls-files")?;
@@ -56,13 +47,8 @@ impl Project {
             String::from_utf8_lossy(&listed.stderr)
         );
         let text = String::from_utf8(listed.stdout).context("a tracked file name is not UTF-8")?;
-        let files = text
-            .split('\0')
-            .filter(|path| !path.is_empty())
-            .map(str::to_owned);
+        let files = text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned);
         // A file that is deleted but not yet staged is listed too.
-        Ok(files
-            .filter(|path| self.root.join(path).is_file())
-            .collect())
+        Ok(files.filter(|path| self.root.join(path).is_file()).collect())
     }
 }

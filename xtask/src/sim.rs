@@ -54,12 +54,7 @@ pub fn run_fuzz(args: &FuzzArgs) -> Result<()> {
     let project = Project::open()?;
     let mut command = cargo(&project.root);
     command.args(["run", "--quiet", "--release", "-p", "potluck-fuzz", "--"]);
-    command.args([
-        "--seconds",
-        &args.seconds.to_string(),
-        "--seed",
-        &args.seed.to_string(),
-    ]);
+    command.args(["--seconds", &args.seconds.to_string(), "--seed", &args.seed.to_string()]);
     if let Some(target) = &args.target {
         command.args(["--target", target]);
     }

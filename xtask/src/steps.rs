@@ -18,10 +18,7 @@ pub struct Steps<'a> {
 impl<'a> Steps<'a> {
     /// Nothing run yet.
     pub fn new(project: &'a Project) -> Self {
-        Self {
-            project,
-            taken: Vec::new(),
-        }
+        Self { project, taken: Vec::new() }
     }
 
     /// Runs a piece of work under a name and notes its time.
@@ -54,23 +51,10 @@ pub fn cargo(root: &Path) -> Command {
 
 /// Shows a command, runs it with our output, and fails if it fails.
 pub fn run(command: &mut Command) -> Result<()> {
-    let arguments: Vec<_> = command
-        .get_args()
-        .map(|arg| arg.to_string_lossy())
-        .collect();
-    let program = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or_default()
-        .to_owned();
+    let arguments: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_owned();
     println!("+ {} {}", program.to_string_lossy(), arguments.join(" "));
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .context("starting it")?;
-    ensure!(
-        status.success(),
-        "{} ended with {status}",
-        program.to_string_lossy()
-    );
+    let status = command.stdin(Stdio::null()).status().context("starting it")?;
+    ensure!(status.success(), "{} ended with {status}", program.to_string_lossy());
     Ok(())
 }

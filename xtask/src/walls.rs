@@ -22,12 +22,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "potluck-base",
         inside: &[],
-        outside: Some(&[
-            "data-encoding",
-            "serde",
-            "thiserror",
-            "unicode-normalization",
-        ]),
+        outside: Some(&["data-encoding", "serde", "thiserror", "unicode-normalization"]),
     },
     Row {
         name: "potluck-content",
@@ -57,16 +52,8 @@ const ROWS: &[Row] = &[
         outside: Some(&["postcard", "serde", "thiserror"]),
     },
     // Hands and drivers.
-    Row {
-        name: "potluck-store",
-        inside: &["potluck-base", "potluck-content"],
-        outside: None,
-    },
-    Row {
-        name: "potluck-link",
-        inside: &["potluck-base", "potluck-identity"],
-        outside: None,
-    },
+    Row { name: "potluck-store", inside: &["potluck-base", "potluck-content"], outside: None },
+    Row { name: "potluck-link", inside: &["potluck-base", "potluck-identity"], outside: None },
     Row {
         name: "potluck-service",
         inside: &[
@@ -98,41 +85,21 @@ const ROWS: &[Row] = &[
         inside: &["potluck-api", "potluck-base", "potluck-node"],
         outside: None,
     },
-    Row {
-        name: "potluck-client",
-        inside: &["potluck-api", "potluck-base"],
-        outside: None,
-    },
+    Row { name: "potluck-client", inside: &["potluck-api", "potluck-base"], outside: None },
     Row {
         name: "potluck",
-        inside: &[
-            "potluck-api",
-            "potluck-base",
-            "potluck-client",
-            "potluck-http",
-            "potluck-node",
-        ],
+        inside: &["potluck-api", "potluck-base", "potluck-client", "potluck-http", "potluck-node"],
         outside: None,
     },
     // The workshop.
     Row {
         name: "potluck-sim",
-        inside: &[
-            "potluck-base",
-            "potluck-content",
-            "potluck-identity",
-            "potluck-proto",
-        ],
+        inside: &["potluck-base", "potluck-content", "potluck-identity", "potluck-proto"],
         outside: None,
     },
     Row {
         name: "potluck-fuzz",
-        inside: &[
-            "potluck-base",
-            "potluck-content",
-            "potluck-identity",
-            "potluck-proto",
-        ],
+        inside: &["potluck-base", "potluck-content", "potluck-identity", "potluck-proto"],
         outside: None,
     },
     Row {
@@ -152,11 +119,7 @@ const ROWS: &[Row] = &[
         ],
         outside: None,
     },
-    Row {
-        name: "xtask",
-        inside: &[],
-        outside: None,
-    },
+    Row { name: "xtask", inside: &[], outside: None },
 ];
 
 /// Only tests may import it.
@@ -165,75 +128,29 @@ const TESTKIT: &str = "potluck-testkit";
 /// Packages from elsewhere, or families `NAME-…` of them, that belong to one room.
 const OWNED: &[(&str, &[&str], &str)] = &[
     ("iroh", &["potluck-link"], "only `link` knows QUIC"),
-    (
-        "netwatch",
-        &["potluck-link"],
-        "only `link` watches networks",
-    ),
+    ("netwatch", &["potluck-link"], "only `link` watches networks"),
     ("quinn", &["potluck-link"], "only `link` knows QUIC"),
     ("rustls", &["potluck-link"], "only `link` knows TLS"),
     ("tokio-rustls", &["potluck-link"], "only `link` knows TLS"),
     ("aws-lc", &["potluck-link"], "only `link` knows TLS"),
     ("ring", &["potluck-link"], "only `link` knows TLS"),
     ("axum", &["potluck-http"], "only `http` serves HTTP"),
-    (
-        "hyper",
-        &["potluck-http", "potluck-client"],
-        "only `http` and `client` speak HTTP",
-    ),
+    ("hyper", &["potluck-http", "potluck-client"], "only `http` and `client` speak HTTP"),
     ("tower", &["potluck-http"], "only `http` serves HTTP"),
-    (
-        "http-body",
-        &["potluck-http", "potluck-client"],
-        "only `http` and `client` speak HTTP",
-    ),
-    (
-        "utoipa",
-        &["potluck-api", "potluck-http"],
-        "only doors are described to the world",
-    ),
-    (
-        "rusqlite",
-        &["potluck-store"],
-        "only `store` keeps state on disk",
-    ),
-    (
-        "cap-std",
-        &["potluck-store"],
-        "only `store` writes user bytes",
-    ),
-    (
-        "figment",
-        &["potluck-node"],
-        "only `node` reads configuration",
-    ),
-    (
-        "blake3",
-        &["potluck-content"],
-        "only `content` hashes, and checks, content",
-    ),
-    (
-        "ed25519-dalek",
-        &["potluck-identity"],
-        "only `identity` holds and uses keys",
-    ),
+    ("http-body", &["potluck-http", "potluck-client"], "only `http` and `client` speak HTTP"),
+    ("utoipa", &["potluck-api", "potluck-http"], "only doors are described to the world"),
+    ("rusqlite", &["potluck-store"], "only `store` keeps state on disk"),
+    ("cap-std", &["potluck-store"], "only `store` writes user bytes"),
+    ("figment", &["potluck-node"], "only `node` reads configuration"),
+    ("blake3", &["potluck-content"], "only `content` hashes, and checks, content"),
+    ("ed25519-dalek", &["potluck-identity"], "only `identity` holds and uses keys"),
     ("indicatif", &["potluck"], "only `cli` prints"),
     ("console", &["potluck"], "only `cli` prints"),
     ("qrcode", &["potluck"], "only `cli` prints"),
-    (
-        "clap",
-        &["potluck", "potluck-fuzz", "potluck-sim", "xtask"],
-        "only programs read arguments",
-    ),
+    ("clap", &["potluck", "potluck-fuzz", "potluck-sim", "xtask"], "only programs read arguments"),
     (
         "anyhow",
-        &[
-            "potluck",
-            "potluck-fuzz",
-            "potluck-sim",
-            "potluck-testkit",
-            "xtask",
-        ],
+        &["potluck", "potluck-fuzz", "potluck-sim", "potluck-testkit", "xtask"],
         "libraries name their errors",
     ),
 ];
@@ -253,11 +170,7 @@ pub fn check(metadata: &Metadata, root: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     for package in metadata.workspace_packages() {
         let manifest = package.manifest_path.as_std_path();
-        let file = manifest
-            .strip_prefix(root)
-            .unwrap_or(manifest)
-            .to_string_lossy()
-            .into_owned();
+        let file = manifest.strip_prefix(root).unwrap_or(manifest).to_string_lossy().into_owned();
         let text = std::fs::read_to_string(manifest).unwrap_or_default();
         for dependency in &package.dependencies {
             let import = Import {
@@ -277,19 +190,12 @@ fn judge(at: (&str, usize), import: &Import<'_>) -> Option<Finding> {
     let Some(row) = ROWS.iter().find(|row| row.name == import.from) else {
         return Some(Finding::fail(
             at,
-            format!(
-                "the crate `{}` has no row in the table of walls",
-                import.from
-            ),
+            format!("the crate `{}` has no row in the table of walls", import.from),
             "each crate stands on a floor",
             "add it to xtask/src/walls.rs and ARCHITECTURE.md",
         ));
     };
-    if import.inside {
-        judge_inside(at, row, import)
-    } else {
-        judge_outside(at, row, import)
-    }
+    if import.inside { judge_inside(at, row, import) } else { judge_outside(at, row, import) }
 }
 
 fn judge_inside(at: (&str, usize), row: &Row, import: &Import<'_>) -> Option<Finding> {
@@ -322,42 +228,22 @@ fn judge_outside(at: (&str, usize), row: &Row, import: &Import<'_>) -> Option<Fi
     if let Some(list) = row.outside {
         return (!list.contains(&import.to)).then(|| {
             let mend = "do it without, or add it to xtask/src/walls.rs with a reason";
-            Finding::fail(
-                at,
-                what,
-                "a pure crate imports only what its row lists",
-                mend,
-            )
+            Finding::fail(at, what, "a pure crate imports only what its row lists", mend)
         });
     }
-    let (_, owners, why) = OWNED
-        .iter()
-        .find(|(family, ..)| belongs(import.to, family))?;
-    (!owners.contains(&import.from)).then(|| {
-        Finding::fail(
-            at,
-            what,
-            why,
-            format!("ask `{}` to do it", owners.join("` or `")),
-        )
-    })
+    let (_, owners, why) = OWNED.iter().find(|(family, ..)| belongs(import.to, family))?;
+    (!owners.contains(&import.from))
+        .then(|| Finding::fail(at, what, why, format!("ask `{}` to do it", owners.join("` or `"))))
 }
 
 fn belongs(package: &str, family: &str) -> bool {
-    package
-        .strip_prefix(family)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    package.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn line_of(manifest: &str, dependency: &str) -> usize {
-    let is_it = |line: &str| {
-        line.strip_prefix(dependency)
-            .is_some_and(|r| r.starts_with([' ', '.', '=']))
-    };
-    manifest
-        .lines()
-        .position(is_it)
-        .map_or(1, |index| index + 1)
+    let is_it =
+        |line: &str| line.strip_prefix(dependency).is_some_and(|r| r.starts_with([' ', '.', '=']));
+    manifest.lines().position(is_it).map_or(1, |index| index + 1)
 }
 
 #[cfg(test)]
@@ -365,12 +251,7 @@ mod tests {
     use super::*;
 
     fn verdict(from: &str, to: &str, dev: bool) -> Option<String> {
-        let import = Import {
-            from,
-            to,
-            inside: to.starts_with("potluck"),
-            dev,
-        };
+        let import = Import { from, to, inside: to.starts_with("potluck"), dev };
         judge(("Cargo.toml", 1), &import).map(|finding| finding.what)
     }
 
@@ -426,16 +307,10 @@ mod tests {
     #[test]
     fn rows_name_only_rows() {
         for name in ROWS.iter().flat_map(|row| row.inside) {
-            assert!(
-                ROWS.iter().any(|row| row.name == *name),
-                "{name} has no row"
-            );
+            assert!(ROWS.iter().any(|row| row.name == *name), "{name} has no row");
         }
         for name in OWNED.iter().flat_map(|(_, owners, _)| *owners) {
-            assert!(
-                ROWS.iter().any(|row| row.name == *name),
-                "{name} has no row"
-            );
+            assert!(ROWS.iter().any(|row| row.name == *name), "{name} has no row");
         }
     }
 

@@ -26,12 +26,14 @@ pub enum IdError {
     },
 }
 
-/// A peer's ed25519 public key, 32 bytes. Prints as 52 characters of base32 (RFC 4648, lower case, no padding).
+/// A peer's ed25519 public key, 32 bytes. Prints as 52 characters of base32 (RFC 4648, lower case,
+/// no padding).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub [u8; 32]);
 
 impl PeerId {
-    /// The first eight characters: enough for a person to tell peers apart, never enough to trust one.
+    /// The first eight characters: enough for a person to tell peers apart, never enough to trust
+    /// one.
     pub fn short(&self) -> String {
         let mut text = self.to_string();
         text.truncate(8);
@@ -104,7 +106,8 @@ impl FromStr for ContentId {
     }
 }
 
-/// Base32 of RFC 4648 in lower case without padding: its alphabet lacks 0 and 1, so nothing looks like o or l.
+/// Base32 of RFC 4648 in lower case without padding: its alphabet lacks 0 and 1, so nothing looks
+/// like o or l.
 fn base32_lower(bytes: &[u8]) -> String {
     data_encoding::BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
 }

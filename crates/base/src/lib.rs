@@ -1,4 +1,5 @@
-//! The words of Potluck: ids, ranges, addresses, limits, time; nothing here does more than parse and print.
+//! The words of Potluck: ids, ranges, addresses, limits, time; nothing here does more than parse
+//! and print.
 //!
 //! | word | meaning |
 //! |---|---|
@@ -7,7 +8,7 @@
 //! | ticket | a string that names content and where to get it |
 //! | content | bytes named by their plain BLAKE3 hash, [`ContentId`] |
 //! | piece | the unit of exchange and of verification: an aligned range, a BLAKE3 subtree |
-//! | value | what a piece hashes to: its subtree's chaining value, or the content id of a one-piece file |
+//! | value | what a piece hashes to: a chaining value, or the content id of a one-piece file |
 //! | manifest | what a shared folder contains; its own hash names the folder |
 //! | share | content that this node offers |
 //! | provider | a peer that has some or all pieces of a content |

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-/// A control frame, bytes. Holds a 256 KiB chunk of a manifest, or 16,384 ranges of pieces, with room to spare.
+/// A control frame, bytes. Holds a 256 KiB chunk of a manifest, or 16,384 ranges of pieces, with
+/// room to spare.
 pub const FRAME_BYTES: usize = 512 * 1024;
-/// Bytes of a manifest or of piece values in one control frame: short enough that other frames need not wait long.
+/// Bytes of a manifest or of piece values in one control frame: short enough that other frames need
+/// not wait long.
 pub const META_CHUNK_BYTES: usize = 256 * 1024;
-/// Bytes of one block on a lane: large enough that system calls cost little, small enough for memory to stay flat.
+/// Bytes of one block on a lane: large enough that system calls cost little, small enough for
+/// memory to stay flat.
 pub const BLOCK_BYTES: usize = 256 * 1024;
-/// Pieces in one block: 4 KiB files fill a block with 64; empty-ish files must not make endless lists.
+/// Pieces in one block: 4 KiB files fill a block with 64; empty-ish files must not make endless
+/// lists.
 pub const BLOCK_PIECES: u32 = 1024;
 /// A manifest, bytes: about two million entries.
 pub const MANIFEST_BYTES: u64 = 256 * 1024 * 1024;

@@ -1,7 +1,8 @@
 //! Names and paths that come from elsewhere: parsed once into a safe form, or refused.
 //!
-//! A [`RelPath`] cannot leave the folder that it is joined to, on any platform. Characters that only some
-//! platforms reserve (`:` on Windows) travel and are encoded where they cannot stand: [`local_name`].
+//! A [`RelPath`] cannot leave the folder that it is joined to, on any platform. Characters that
+//! only some platforms reserve (`:` on Windows) travel and are encoded where they cannot stand:
+//! [`local_name`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -58,7 +59,11 @@ impl RelPath {
 
     /// Reads a path of exactly one name.
     pub fn parse_name(text: &str) -> Result<Self, PathError> {
-        if text.contains('/') { Err(PathError::Character(text.to_owned())) } else { Self::parse(text) }
+        if text.contains('/') {
+            Err(PathError::Character(text.to_owned()))
+        } else {
+            Self::parse(text)
+        }
     }
 
     /// The path with `/` between names.
@@ -139,7 +144,8 @@ impl Platform {
     }
 }
 
-/// The name under which a file is kept on a platform: the same, or with what is reserved there as `%XX`.
+/// The name under which a file is kept on a platform: the same, or with what is reserved there as
+/// `%XX`.
 pub fn local_name(name: &str, platform: Platform) -> Cow<'_, str> {
     if platform == Platform::Unix {
         return Cow::Borrowed(name);
@@ -172,7 +178,9 @@ fn check_name(name: &str) -> Result<(), PathError> {
         _ if name.len() > limits::NAME_BYTES => return Err(PathError::TooLong),
         _ => {}
     }
-    let acts = |c: char| c == '\\' || c.is_control() || reorders(c) || matches!(c, '\u{2028}' | '\u{2029}');
+    let acts = |c: char| {
+        c == '\\' || c.is_control() || reorders(c) || matches!(c, '\u{2028}' | '\u{2029}')
+    };
     if name.chars().any(acts) { Err(PathError::Character(name.to_owned())) } else { Ok(()) }
 }
 
@@ -202,12 +210,24 @@ mod tests {
     #[test]
     fn a_path_that_leads_elsewhere_is_refused() {
         for text in ["", "/", "/etc/passwd", "a//b", "a/", "C:", "c:/x", "C:\\x", "Z:evil"] {
-            assert!(matches!(RelPath::parse(text), Err(PathError::Empty | PathError::Absolute)), "{text:?}");
+            assert!(
+                matches!(RelPath::parse(text), Err(PathError::Empty | PathError::Absolute)),
+                "{text:?}"
+            );
         }
         for text in ["..", "../x", "a/../b", "a/..", ".", "./a", "a/./b"] {
             assert_eq!(RelPath::parse(text), Err(PathError::Dots), "{text:?}");
         }
-        for text in ["a\\..\\b", "\\\\server\\share", "a\0b", "a\nb", "\u{1b}[2J", "x\u{85}", "gpj.\u{202e}exe", "a\u{2028}b"] {
+        for text in [
+            "a\\..\\b",
+            "\\\\server\\share",
+            "a\0b",
+            "a\nb",
+            "\u{1b}[2J",
+            "x\u{85}",
+            "gpj.\u{202e}exe",
+            "a\u{2028}b",
+        ] {
             assert!(matches!(RelPath::parse(text), Err(PathError::Character(_))), "{text:?}");
         }
         assert_eq!(RelPath::parse(&"a".repeat(256)), Err(PathError::TooLong));
@@ -218,7 +238,17 @@ mod tests {
 
     #[test]
     fn names_of_every_script_are_taken() {
-        for text in ["a", "Ünï/日本語.txt", "наука", "می‌خواهم", "👩‍👩‍👧.png", "a b", "...", "xy:z", "Episode 1: start?"] {
+        for text in [
+            "a",
+            "Ünï/日本語.txt",
+            "наука",
+            "می‌خواهم",
+            "👩‍👩‍👧.png",
+            "a b",
+            "...",
+            "xy:z",
+            "Episode 1: start?",
+        ] {
             assert_eq!(RelPath::parse(text).map(|p| p.as_str().to_owned()), Ok(text.to_owned()));
         }
         assert!(postcard_free_deserialize("\"a/../b\"").is_err());

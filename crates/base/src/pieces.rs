@@ -296,7 +296,10 @@ mod tests {
         both.keep_all(&b);
         only.remove_all(&b);
         any.insert_all(&b);
-        assert_eq!(both.ranges().collect::<Vec<_>>(), [PieceRange::new(60, 70), PieceRange::one(129)]);
+        assert_eq!(
+            both.ranges().collect::<Vec<_>>(),
+            [PieceRange::new(60, 70), PieceRange::one(129)]
+        );
         assert_eq!(only.ranges().collect::<Vec<_>>(), [PieceRange::new(0, 60)]);
         assert!(any.is_full());
         assert!(PieceSet::all(0).is_full() && PieceSet::none(0).is_empty());

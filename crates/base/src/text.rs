@@ -58,14 +58,17 @@ pub fn escape(text: &str, chars_max: usize) -> String {
 
 /// Whether a character acts on the screen, or hides, instead of being shown.
 pub(crate) fn deceives(c: char) -> bool {
-    c.is_control() || reorders(c) || matches!(c,
+    c.is_control()
+        || reorders(c)
+        || matches!(c,
         '\u{2028}' | '\u{2029}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{00ad}'
         | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Bidirectional marks, embeddings, overrides and isolates (UAX #9).
 pub(crate) fn reorders(c: char) -> bool {
-    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let marks = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}');
+    marks || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -74,9 +77,8 @@ mod tests {
 
     #[test]
     fn sizes_are_decimal_and_never_show_a_thousand() {
-        let shown: Vec<_> = [0, 999, 1000, 99_949, 999_499, 999_501, 1 << 30]
-            .map(|n| Bytes(n).to_string())
-            .into();
+        let shown: Vec<_> =
+            [0, 999, 1000, 99_949, 999_499, 999_501, 1 << 30].map(|n| Bytes(n).to_string()).into();
         assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "99.9 kB", "999 kB", "1.0 MB", "1.1 GB"]);
     }
 

@@ -53,6 +53,7 @@ fn play() -> ExitCode {
 
 fn run(invocation: Invocation, ui: &Ui) -> Result<(), CliError> {
     log(&invocation);
+    raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -64,6 +65,19 @@ fn run(invocation: Invocation, ui: &Ui) -> Result<(), CliError> {
     });
     runtime.shutdown_timeout(WIND_UP_TIME);
     result
+}
+
+/// Folders with many files and swarms with many peers need more open files than the usual soft
+/// limit.
+fn raise_open_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        // What the system does not give is done without.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
 }
 
 /// The log goes to stderr: faults only, more with `-v`, or what `POTLUCK_LOG` says.

@@ -1,4 +1,5 @@
-//! Whole stories with real processes on loopback: people share, receive, are interrupted, and go on.
+//! Whole stories with real processes on loopback: people share, receive, are interrupted, and go
+//! on.
 
 use std::fs;
 use std::path::Path;
@@ -207,9 +208,8 @@ fn a_daemon_serves_and_fetches_for_all_commands_of_its_home() {
     let ticket = String::from_utf8(shared.stdout).unwrap().trim().to_owned();
     assert!(ticket.starts_with("pot1") && !ticket.contains('\n'), "stdout has the ticket only");
     assert!(ben.run(&["get", &ticket]).status.success());
-    assert!(
-        matches!(&snapshot(ben.desk.path())[Path::new("song")], Thing::File(false, b) if b.len() == 200_000)
-    );
+    let song = &snapshot(ben.desk.path())[Path::new("song")];
+    assert!(matches!(song, Thing::File(false, bytes) if bytes.len() == 200_000));
     let ls = ann.run(&["ls"]);
     assert!(String::from_utf8_lossy(&ls.stdout).contains("song"), "{ls:?}");
     let gone = ann.run(&["unshare", "song"]);
@@ -264,4 +264,17 @@ fn a_name_that_hides_is_taken_only_when_the_receiver_chose_it() {
     let chosen = ben.at("bashrc of ann");
     assert!(ben.run(&["get", &ticket, "-o", text(&chosen)]).status.success());
     assert_eq!(fs::read(chosen).unwrap(), b"echo hello\n");
+}
+
+#[test]
+fn a_single_file_that_vanished_is_an_error_that_names_it() {
+    let [ann, ben] = people();
+    fill(&ann.at("film"), 11, 500_000);
+    let (_serving, ticket) = ann.share(&ann.at("film"));
+    fs::remove_file(ann.at("film")).unwrap();
+    let get = ben.run(&["get", &ticket]);
+    assert_eq!(get.status.code(), Some(6), "{get:?}");
+    let told = String::from_utf8_lossy(&get.stderr).into_owned();
+    assert!(told.contains("film") && told.contains("moved or deleted"), "{told}");
+    assert!(!ben.at("film").exists());
 }

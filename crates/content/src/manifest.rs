@@ -135,11 +135,7 @@ impl Manifest {
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         let totals = check(&entries, &Bounds::HOUSE)?;
         let id = hash_of(&entries);
-        Ok(Self {
-            entries,
-            id,
-            totals,
-        })
+        Ok(Self { entries, id, totals })
     }
 
     /// Reads a manifest that somebody made: it is refused unless [`Manifest::encode`] gives the
@@ -148,11 +144,7 @@ impl Manifest {
         if bytes.len() as u64 > limits::MANIFEST_BYTES {
             return Err(ManifestError::TooLong);
         }
-        let mut reader = Reader::new(
-            bytes
-                .strip_prefix(MAGIC)
-                .ok_or(ManifestError::NotAManifest)?,
-        );
+        let mut reader = Reader::new(bytes.strip_prefix(MAGIC).ok_or(ManifestError::NotAManifest)?);
         match reader.byte()? {
             VERSION => {}
             0 => return Err(ManifestError::NotAManifest),
@@ -173,11 +165,7 @@ impl Manifest {
             return Err(ManifestError::Trailing);
         }
         let totals = check(&entries, &Bounds::HOUSE)?;
-        Ok(Self {
-            entries,
-            id: hash(bytes),
-            totals,
-        })
+        Ok(Self { entries, id: hash(bytes), totals })
     }
 
     /// The manifest as bytes, the same for equal folders everywhere.
@@ -219,11 +207,7 @@ impl Manifest {
         let mut previous: Option<&RelPath> = None;
         for path in self.entries.iter().map(|entry| &entry.path) {
             let shared = previous.map_or(0, |previous| {
-                previous
-                    .names()
-                    .zip(path.names())
-                    .take_while(|(a, b)| a == b)
-                    .count()
+                previous.names().zip(path.names()).take_while(|(a, b)| a == b).count()
             });
             seen.truncate(shared + 1);
             for (depth, name) in path.folded().split('/').enumerate().skip(shared) {
@@ -275,21 +259,15 @@ struct Bounds {
 }
 
 impl Bounds {
-    const HOUSE: Bounds = Bounds {
-        entries: limits::MANIFEST_ENTRIES,
-        encoded: limits::MANIFEST_BYTES,
-    };
+    const HOUSE: Bounds =
+        Bounds { entries: limits::MANIFEST_ENTRIES, encoded: limits::MANIFEST_BYTES };
 }
 
 fn check(entries: &[Entry], bounds: &Bounds) -> Result<Totals, ManifestError> {
     if entries.len() > bounds.entries {
         return Err(ManifestError::TooManyEntries);
     }
-    let mut totals = Totals {
-        files: 0,
-        bytes: 0,
-        encoded: head_len(entries.len()),
-    };
+    let mut totals = Totals { files: 0, bytes: 0, encoded: head_len(entries.len()) };
     let mut pieces = 0;
     let mut previous: Option<&RelPath> = None;
     for entry in entries {
@@ -309,11 +287,7 @@ fn check(entries: &[Entry], bounds: &Bounds) -> Result<Totals, ManifestError> {
         totals.encoded += entry_len(entry);
         previous = Some(&entry.path);
     }
-    if totals.encoded > bounds.encoded {
-        Err(ManifestError::TooLong)
-    } else {
-        Ok(totals)
-    }
+    if totals.encoded > bounds.encoded { Err(ManifestError::TooLong) } else { Ok(totals) }
 }
 
 /// What is below a path follows it at once in this order, so looking at neighbours is enough.
@@ -354,20 +328,10 @@ fn read_entry(reader: &mut Reader<'_>) -> Result<Entry, ManifestError> {
         FOLDER => Kind::Folder,
         FILE | EXECUTABLE => {
             let size = reader.varint()?;
-            let id = if size == 0 {
-                hash(&[])
-            } else {
-                ContentId(reader.array()?)
-            };
-            Kind::File {
-                size,
-                id,
-                executable: kind == EXECUTABLE,
-            }
+            let id = if size == 0 { hash(&[]) } else { ContentId(reader.array()?) };
+            Kind::File { size, id, executable: kind == EXECUTABLE }
         }
-        LINK => Kind::Link {
-            target: read_text(reader)?.to_owned(),
-        },
+        LINK => Kind::Link { target: read_text(reader)?.to_owned() },
         unknown => return Err(ManifestError::Kind(unknown)),
     };
     Ok(Entry { path, kind })
@@ -387,12 +351,8 @@ fn push_head(out: &mut Vec<u8>, entries: usize) {
 fn push_entry(out: &mut Vec<u8>, entry: &Entry) {
     out.push(match entry.kind {
         Kind::Folder => FOLDER,
-        Kind::File {
-            executable: false, ..
-        } => FILE,
-        Kind::File {
-            executable: true, ..
-        } => EXECUTABLE,
+        Kind::File { executable: false, .. } => FILE,
+        Kind::File { executable: true, .. } => EXECUTABLE,
         Kind::Link { .. } => LINK,
     });
     push_text(out, entry.path.as_str());

@@ -106,27 +106,17 @@ impl PieceMap {
         let i = self.starts.partition_point(|start| *start <= piece) - 1;
         let index = piece - self.starts[i];
         let (offset, len) = self.layout(i).span(index);
-        Located {
-            file: i as u32,
-            index,
-            offset,
-            len,
-        }
+        Located { file: i as u32, index, offset, len }
     }
 
     /// Bytes of a piece; none if there is no such piece.
     pub fn piece_len(&self, piece: u32) -> u32 {
-        if piece < self.total() {
-            self.locate(piece).len
-        } else {
-            0
-        }
+        if piece < self.total() { self.locate(piece).len } else { 0 }
     }
 
     /// Bytes of a range of pieces; what lies beyond the last piece counts nothing.
     pub fn bytes_of(&self, range: PieceRange) -> u64 {
-        self.bytes_before(range.end)
-            .saturating_sub(self.bytes_before(range.start))
+        self.bytes_before(range.end).saturating_sub(self.bytes_before(range.start))
     }
 
     /// Bytes of a set of pieces.
@@ -139,17 +129,11 @@ impl PieceMap {
             (Vec::with_capacity(files + 1), Vec::with_capacity(files + 1));
         starts.push(0);
         bytes.push(0);
-        Self {
-            starts,
-            bytes,
-            entries: Vec::with_capacity(files),
-            ids: Vec::with_capacity(files),
-        }
+        Self { starts, bytes, entries: Vec::with_capacity(files), ids: Vec::with_capacity(files) }
     }
 
     fn push(&mut self, entry: u32, size: u64, id: ContentId) {
-        self.starts
-            .push(self.total().saturating_add(Layout::new(size).pieces()));
+        self.starts.push(self.total().saturating_add(Layout::new(size).pieces()));
         self.bytes.push(self.total_bytes().saturating_add(size));
         self.entries.push(entry);
         self.ids.push(id);
@@ -181,24 +165,10 @@ mod tests {
     fn folder(sizes: &[u64]) -> Manifest {
         let mut entries = Vec::new();
         for (i, size) in sizes.iter().enumerate() {
-            let id = if *size == 0 {
-                hash(&[])
-            } else {
-                ContentId([i as u8; 32])
-            };
-            let file = Kind::File {
-                size: *size,
-                id,
-                executable: false,
-            };
-            let link = Kind::Link {
-                target: "x".to_owned(),
-            };
-            for (name, kind) in [
-                ("a-link", link),
-                ("b-folder", Kind::Folder),
-                ("c-file", file),
-            ] {
+            let id = if *size == 0 { hash(&[]) } else { ContentId([i as u8; 32]) };
+            let file = Kind::File { size: *size, id, executable: false };
+            let link = Kind::Link { target: "x".to_owned() };
+            for (name, kind) in [("a-link", link), ("b-folder", Kind::Folder), ("c-file", file)] {
                 let path = RelPath::parse(&format!("{i:04}/{name}")).unwrap();
                 entries.push(Entry { path, kind });
             }
@@ -210,30 +180,15 @@ mod tests {
     fn pieces_are_numbered_file_after_file() {
         let manifest = folder(&[0, 65_537, 5, 0, 65_536]);
         let map = PieceMap::of_manifest(&manifest);
-        assert_eq!(
-            (map.total(), map.files(), map.total_bytes()),
-            (4, 5, 131_078)
-        );
-        let at = |file, index, offset, len| Located {
-            file,
-            index,
-            offset,
-            len,
-        };
+        assert_eq!((map.total(), map.files(), map.total_bytes()), (4, 5, 131_078));
+        let at = |file, index, offset, len| Located { file, index, offset, len };
         let found: Vec<_> = (0..4).map(|piece| map.locate(piece)).collect();
-        let expected = [
-            at(1, 0, 0, 65_536),
-            at(1, 1, 65_536, 1),
-            at(2, 0, 0, 5),
-            at(4, 0, 0, 65_536),
-        ];
+        let expected =
+            [at(1, 0, 0, 65_536), at(1, 1, 65_536, 1), at(2, 0, 0, 5), at(4, 0, 0, 65_536)];
         assert_eq!(found, expected);
         let file = map.file(1);
         assert_eq!((file.entry, file.id), (5, ContentId([1; 32])));
-        assert_eq!(
-            (file.layout.len(), file.pieces),
-            (65_537, PieceRange::new(0, 2))
-        );
+        assert_eq!((file.layout.len(), file.pieces), (65_537, PieceRange::new(0, 2)));
         assert_eq!(map.file(3).pieces, PieceRange::new(3, 3));
     }
 

@@ -81,29 +81,20 @@ mod tests {
 
     #[test]
     fn a_number_has_one_form_of_the_foretold_length() {
-        for number in (0..64)
-            .flat_map(|b| [1u64 << b, (1u64 << b) - 1])
-            .chain([u64::MAX])
-        {
+        for number in (0..64).flat_map(|b| [1u64 << b, (1u64 << b) - 1]).chain([u64::MAX]) {
             let mut out = Vec::new();
             push_varint(&mut out, number);
             assert_eq!(out.len() as u64, varint_len(number));
             let mut reader = Reader::new(&out);
             assert_eq!((reader.varint(), reader.is_empty()), (Ok(number), true));
-            assert_eq!(
-                Reader::new(&out[..out.len() - 1]).varint(),
-                Err(Malformed::Short)
-            );
+            assert_eq!(Reader::new(&out[..out.len() - 1]).varint(), Err(Malformed::Short));
         }
     }
 
     #[test]
     fn a_padded_or_too_wide_number_is_refused() {
         assert_eq!(Reader::new(&[0x80, 0x00]).varint(), Err(Malformed::Number));
-        assert_eq!(
-            Reader::new(&[0xff, 0x80, 0x00]).varint(),
-            Err(Malformed::Number)
-        );
+        assert_eq!(Reader::new(&[0xff, 0x80, 0x00]).varint(), Err(Malformed::Number));
         let mut wide = [0xff; 10];
         wide[9] = 0x02;
         assert_eq!(Reader::new(&wide).varint(), Err(Malformed::Number));

@@ -104,9 +104,7 @@ impl FromStr for Ticket {
         let bytes = data_encoding::BASE32_NOPAD
             .decode(text.to_ascii_uppercase().as_bytes())
             .map_err(|_| TicketError::Damaged)?;
-        let (body, sum) = bytes
-            .split_last_chunk::<CHECKSUM_BYTES>()
-            .ok_or(TicketError::Damaged)?;
+        let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(TicketError::Damaged)?;
         if *sum != checksum(body) {
             return Err(TicketError::Damaged);
         }
@@ -119,14 +117,8 @@ impl Ticket {
         let mut out = vec![VERSION];
         let (flags, size) = match self.kind {
             TicketKind::Folder => (FLAG_FOLDER, None),
-            TicketKind::File {
-                size,
-                executable: false,
-            } => (0, Some(size)),
-            TicketKind::File {
-                size,
-                executable: true,
-            } => (FLAG_EXECUTABLE, Some(size)),
+            TicketKind::File { size, executable: false } => (0, Some(size)),
+            TicketKind::File { size, executable: true } => (FLAG_EXECUTABLE, Some(size)),
         };
         out.push(flags);
         out.extend_from_slice(&self.content.0);
@@ -161,10 +153,9 @@ impl Ticket {
         let content = ContentId(reader.array()?);
         let kind = match flags {
             FLAG_FOLDER => TicketKind::Folder,
-            0 | FLAG_EXECUTABLE => TicketKind::File {
-                size: reader.varint()?,
-                executable: flags == FLAG_EXECUTABLE,
-            },
+            0 | FLAG_EXECUTABLE => {
+                TicketKind::File { size: reader.varint()?, executable: flags == FLAG_EXECUTABLE }
+            }
             _ => {
                 return Err(TicketError::Invalid(
                     "it names something other than a file or a folder",
@@ -178,18 +169,12 @@ impl Ticket {
         if count > limits::TICKET_PROVIDERS {
             return Err(TicketError::Invalid("it names too many providers"));
         }
-        let providers = (0..count)
-            .map(|_| read_provider(&mut reader))
-            .collect::<Result<Vec<_>, _>>()?;
+        let providers =
+            (0..count).map(|_| read_provider(&mut reader)).collect::<Result<Vec<_>, _>>()?;
         if !reader.is_empty() {
             return Err(TicketError::Invalid("something follows its end"));
         }
-        Ok(Self {
-            content,
-            kind,
-            name,
-            providers,
-        })
+        Ok(Self { content, kind, name, providers })
     }
 }
 
@@ -197,21 +182,17 @@ impl Ticket {
 fn not_our_prefix(text: &str) -> TicketError {
     let later = strip_prefix(text, FAMILY)
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    if later {
-        TicketError::Newer
-    } else {
-        TicketError::NotATicket
-    }
+    if later { TicketError::Newer } else { TicketError::NotATicket }
 }
 
 fn check_size(kind: &TicketKind, content: &ContentId) -> Result<(), TicketError> {
     match kind {
-        TicketKind::File { size, .. } if *size > Layout::LEN_MAX => Err(TicketError::Invalid(
-            "its file is larger than can be shared",
-        )),
-        TicketKind::File { size: 0, .. } if *content != hash(&[]) => Err(TicketError::Invalid(
-            "its file is empty but has the hash of something else",
-        )),
+        TicketKind::File { size, .. } if *size > Layout::LEN_MAX => {
+            Err(TicketError::Invalid("its file is larger than can be shared"))
+        }
+        TicketKind::File { size: 0, .. } if *content != hash(&[]) => {
+            Err(TicketError::Invalid("its file is empty but has the hash of something else"))
+        }
         TicketKind::File { .. } | TicketKind::Folder => Ok(()),
     }
 }
@@ -233,14 +214,7 @@ fn push_provider(out: &mut Vec<u8>, provider: &PeerAddr) {
         }
         out.extend_from_slice(&address.port().to_be_bytes());
     }
-    push_short_text(
-        out,
-        provider
-            .relay
-            .as_deref()
-            .filter(|url| is_relay(url))
-            .unwrap_or(""),
-    );
+    push_short_text(out, provider.relay.as_deref().filter(|url| is_relay(url)).unwrap_or(""));
 }
 
 fn read_provider(reader: &mut Reader<'_>) -> Result<PeerAddr, TicketError> {
@@ -249,9 +223,7 @@ fn read_provider(reader: &mut Reader<'_>) -> Result<PeerAddr, TicketError> {
     if count > limits::PEER_ADDRS {
         return Err(TicketError::Invalid("a provider has too many addresses"));
     }
-    let direct = (0..count)
-        .map(|_| read_address(reader))
-        .collect::<Result<Vec<_>, _>>()?;
+    let direct = (0..count).map(|_| read_address(reader)).collect::<Result<Vec<_>, _>>()?;
     let relay = match read_short_text(reader)? {
         "" => None,
         url if is_relay(url) => Some(url.to_owned()),
@@ -265,9 +237,7 @@ fn read_address(reader: &mut Reader<'_>) -> Result<SocketAddr, TicketError> {
         4 => Ipv4Addr::from(reader.array::<4>()?).into(),
         6 => Ipv6Addr::from(reader.array::<16>()?).into(),
         _ => {
-            return Err(TicketError::Invalid(
-                "a provider has an address of an unknown kind",
-            ));
+            return Err(TicketError::Invalid("a provider has an address of an unknown kind"));
         }
     };
     Ok(SocketAddr::new(ip, u16::from_be_bytes(reader.array()?)))

@@ -72,10 +72,7 @@ impl Layout {
     pub fn span(&self, index: u32) -> (u64, u32) {
         let offset = (u64::from(index) << self.piece_log2).min(self.len);
         let len = (self.len - offset).min(self.piece_bytes());
-        (
-            offset,
-            u32::try_from(len).expect("a piece has at most 4 MiB"),
-        )
+        (offset, u32::try_from(len).expect("a piece has at most 4 MiB"))
     }
 }
 
@@ -107,13 +104,7 @@ impl PieceHasher {
         if missing > 0 {
             hasher.set_input_offset(offset);
         }
-        Self {
-            hasher,
-            layout: *layout,
-            index,
-            missing,
-            too_many: false,
-        }
+        Self { hasher, layout: *layout, index, missing, too_many: false }
     }
 
     /// Takes the next bytes of the piece.
@@ -209,15 +200,8 @@ impl Values {
     ///
     /// If the file has several pieces: its id does not tell their values.
     pub fn single(layout: Layout, id: ContentId) -> Self {
-        assert!(
-            layout.pieces() <= 1,
-            "the values of several pieces do not follow from the id"
-        );
-        Self {
-            layout,
-            id,
-            values: vec![id.0; layout.pieces() as usize],
-        }
+        assert!(layout.pieces() <= 1, "the values of several pieces do not follow from the id");
+        Self { layout, id, values: vec![id.0; layout.pieces() as usize] }
     }
 
     /// The values, 32 bytes each, one after another.

@@ -11,9 +11,7 @@ const TICKET: &str = include_str!("../../../docs/spec/04-ticket.md");
 
 /// The blocks of one language after the heading `Example`.
 fn blocks<'a>(spec: &'a str, language: &str) -> Vec<&'a str> {
-    let (_, example) = spec
-        .split_once("\n## Example\n")
-        .expect("the spec has an example");
+    let (_, example) = spec.split_once("\n## Example\n").expect("the spec has an example");
     let fence = format!("```{language}\n");
     example
         .split(&fence)
@@ -58,24 +56,15 @@ fn the_values_of_the_example_file_are_as_the_spec_says() {
 
 #[test]
 fn the_example_manifest_is_as_the_spec_says() {
-    let file = |size, id, executable| Kind::File {
-        size,
-        id,
-        executable,
-    };
-    let link = Kind::Link {
-        target: "../hello.txt".to_owned(),
-    };
+    let file = |size, id, executable| Kind::File { size, id, executable };
+    let link = Kind::Link { target: "../hello.txt".to_owned() };
     let entries = [
         ("hello.txt", file(3, hash(b"abc"), false)),
         ("bin/run", file(0, hash(b""), true)),
         ("bin/hello", link),
         ("empty", Kind::Folder),
     ];
-    let entries = entries.map(|(at, kind)| Entry {
-        path: path(at),
-        kind,
-    });
+    let entries = entries.map(|(at, kind)| Entry { path: path(at), kind });
     let manifest = Manifest::new(entries.into()).unwrap();
     let written = blocks(MANIFEST, "hex");
     assert_eq!(hex(&bytes(written[0])), hex(&manifest.encode()));
@@ -88,10 +77,7 @@ fn the_example_ticket_is_as_the_spec_says() {
     let key = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
     let ticket = Ticket {
         content: hash(b"abc"),
-        kind: TicketKind::File {
-            size: 3,
-            executable: false,
-        },
+        kind: TicketKind::File { size: 3, executable: false },
         name: path("hello.txt"),
         providers: vec![PeerAddr {
             id: PeerId(key.try_into().unwrap()),
@@ -110,9 +96,7 @@ fn the_example_ticket_is_as_the_spec_says() {
 fn the_limits_of_the_specs_are_those_of_the_code() {
     use potluck_base::limits;
     let line = |spec: &str, limit: &str, name: &str| {
-        let found = spec
-            .lines()
-            .any(|line| line.contains(limit) && line.contains(name));
+        let found = spec.lines().any(|line| line.contains(limit) && line.contains(name));
         assert!(found, "{limit} for {name}");
     };
     assert_eq!(limits::MANIFEST_BYTES, 256 << 20);
@@ -123,11 +107,7 @@ fn the_limits_of_the_specs_are_those_of_the_code() {
     line(MANIFEST, &limits::PATH_DEPTH.to_string(), "PATH_DEPTH");
     line(MANIFEST, &limits::NAME_BYTES.to_string(), "NAME_BYTES");
     line(TICKET, &limits::TICKET_CHARS.to_string(), "TICKET_CHARS");
-    line(
-        TICKET,
-        &limits::TICKET_PROVIDERS.to_string(),
-        "TICKET_PROVIDERS",
-    );
+    line(TICKET, &limits::TICKET_PROVIDERS.to_string(), "TICKET_PROVIDERS");
     line(TICKET, &limits::PEER_ADDRS.to_string(), "PEER_ADDRS");
     assert_eq!(limits::VALUES_BYTES, 4 << 20);
     assert_eq!(Layout::LEN_MAX, (1 << 54) - (4 << 20));

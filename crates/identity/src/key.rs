@@ -134,12 +134,7 @@ mod tests {
         neutral[0] = 1;
         let mut signature = [0; 64];
         signature[..32].copy_from_slice(&neutral);
-        let verdict = verify(
-            &PeerId(neutral),
-            "hello",
-            b"anything",
-            &Signature(signature),
-        );
+        let verdict = verify(&PeerId(neutral), "hello", b"anything", &Signature(signature));
         assert_eq!(verdict, Err(IdentityError::Signature));
     }
 
@@ -149,10 +144,7 @@ mod tests {
         let mut id = [0; 32];
         id[0] = 2;
         let signature = key().sign("hello", b"message");
-        assert_eq!(
-            verify(&PeerId(id), "hello", b"message", &signature),
-            Err(IdentityError::Key)
-        );
+        assert_eq!(verify(&PeerId(id), "hello", b"message", &signature), Err(IdentityError::Key));
     }
 
     #[test]
@@ -161,10 +153,7 @@ mod tests {
         let printed = format!("{:?}", SecretKey::from_seed(seed));
         assert_eq!(
             printed,
-            format!(
-                "SecretKey(of {})",
-                SecretKey::from_seed(seed).peer_id().short()
-            )
+            format!("SecretKey(of {})", SecretKey::from_seed(seed).peer_id().short())
         );
     }
 }

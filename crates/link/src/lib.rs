@@ -4,7 +4,7 @@
 //! known by their ed25519 keys before either says a word. A dial tries TCP and QUIC at once and
 //! prefers TCP, because the kernel moves bytes for a fraction of what QUIC costs in user space.
 //!
-//! Wire layout: `docs/spec/02-link.md`.
+//! Wire layout: `docs/spec/06-link.md`.
 
 mod bind;
 mod control;

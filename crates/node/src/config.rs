@@ -1,4 +1,5 @@
-//! Settings: defaults, then the file in the home, then the environment, then flags; the last one wins.
+//! Settings: defaults, then the file in the home, then the environment, then flags; the last one
+//! wins.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,8 @@ pub struct Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Addresses to listen on, over TCP and UDP; port 0 keeps the port of the last time if it is free.
+    /// Addresses to listen on, over TCP and UDP; port 0 keeps the port of the last time if it is
+    /// free.
     pub listen: Vec<SocketAddr>,
     /// Whether links over QUIC are made and taken.
     pub quic: bool,
@@ -55,7 +57,8 @@ pub struct Overrides {
 }
 
 impl Config {
-    /// Reads all layers. `home` is a flag's; else `POTLUCK_HOME`, else the platform's place for state.
+    /// Reads all layers. `home` is a flag's; else `POTLUCK_HOME`, else the platform's place for
+    /// state.
     pub fn load(home: Option<PathBuf>, overrides: Overrides) -> Result<Config, ApiError> {
         let home = home.map_or_else(default_home, |home| {
             std::path::absolute(&home).map_err(|error| {
@@ -128,7 +131,8 @@ fn flags(overrides: &Overrides) -> Result<Figment, ApiError> {
     Ok(Figment::from(Serialized::from(table, Profile::Default)))
 }
 
-/// A value written outside a file: a switch and a list in brackets as in TOML, other lists with commas.
+/// A value written outside a file: a switch and a list in brackets as in TOML, other lists with
+/// commas.
 fn value_of(key: &str, text: &str) -> toml::Value {
     let in_toml = format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
     match in_toml {
@@ -164,7 +168,8 @@ fn default_home() -> Result<PathBuf, ApiError> {
         home.map(|home| home.join("Library/Application Support/Potluck"))
     } else {
         let xdg = from("XDG_STATE_HOME").filter(|path| path.is_absolute());
-        xdg.or_else(|| home.map(|home| home.join(".local/state"))).map(|state| state.join("potluck"))
+        xdg.or_else(|| home.map(|home| home.join(".local/state")))
+            .map(|state| state.join("potluck"))
     };
     state.ok_or_else(|| {
         ApiError::new(ErrorKind::Usage, "there is no home folder to keep things in")

@@ -1,12 +1,13 @@
-//! One `match`: each command to the service that does it, each answer back into the words of the API.
+//! One `match`: each command to the service that does it, each answer back into the words of the
+//! API.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use potluck_api::{
-    ApiError, Command, ConfigShown, DownloadInfo, Event, FileFailure, GetResult, Identity, OnExists,
-    Paths, PeerShare, Peers, Reached, Reply, Shares, Stage, Status, Unshared,
+    ApiError, Command, ConfigShown, DownloadInfo, Event, FileFailure, GetResult, Identity,
+    OnExists, Paths, PeerShare, Peers, Reached, Reply, Shares, Stage, Status, Unshared,
 };
 use potluck_base::{ContentId, PeerId, RelPath};
 use potluck_content::{Ticket, TicketKind};
@@ -35,8 +36,7 @@ impl NodeHandle {
                 let (folder, name) = place(output)?;
                 let give_up_after = give_up_after_s.map(Duration::from_secs);
                 let on_exists = store_on_exists(on_exists);
-                let fetch =
-                    Fetch { ticket, folder, name, selection, on_exists, give_up_after };
+                let fetch = Fetch { ticket, folder, name, selection, on_exists, give_up_after };
                 self.get(fetch, events).await
             }
             Command::List { ticket } => self.list(&ticket, events).await,
@@ -63,12 +63,13 @@ impl NodeHandle {
         name: Option<String>,
         events: &Events,
     ) -> Result<Reply, ApiError> {
-        let name = match name {
-            Some(name) => Some(RelPath::parse_name(&name).map_err(|error| {
-                ApiError::usage(format!("{name:?} cannot be a name: {error}"))
-            })?),
-            None => None,
-        };
+        let name =
+            match name {
+                Some(name) => Some(RelPath::parse_name(&name).map_err(|error| {
+                    ApiError::usage(format!("{name:?} cannot be a name: {error}"))
+                })?),
+                None => None,
+            };
         if let Some(path) = paths.iter().find(|path| !path.is_absolute()) {
             return Err(ApiError::usage(format!("{} is not an absolute path", path.display())));
         }
@@ -240,7 +241,9 @@ impl NodeHandle {
 
     async fn on_disk<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&potluck_store::Store) -> Result<T, potluck_store::StoreError> + Send + 'static,
+        work: impl FnOnce(&potluck_store::Store) -> Result<T, potluck_store::StoreError>
+        + Send
+        + 'static,
     ) -> Result<T, ApiError> {
         let store = self.inner.store.clone();
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
@@ -292,7 +295,11 @@ fn got(
 ) -> GetResult {
     let shares = fetched.from.iter();
     let from_peers: Vec<_> = shares
-        .map(|(peer, bytes)| PeerShare { peer: *peer, bytes: *bytes, in_ticket: named.contains(peer) })
+        .map(|(peer, bytes)| PeerShare {
+            peer: *peer,
+            bytes: *bytes,
+            in_ticket: named.contains(peer),
+        })
         .collect();
     let missing = fetched.missing.into_iter();
     GetResult {
@@ -314,7 +321,9 @@ fn got(
 /// Whether an event is about a content that somebody waits for, or about peers.
 fn concerns(event: &Event, id: ContentId) -> bool {
     match event {
-        Event::ReceiverDone { content, .. } | Event::SourceChanged { content, .. } => *content == id,
+        Event::ReceiverDone { content, .. } | Event::SourceChanged { content, .. } => {
+            *content == id
+        }
         Event::PeerJoined { .. } | Event::PeerLeft { .. } => true,
         Event::Stage { stage, .. } => *stage == Stage::Waiting,
         _ => false,

@@ -33,7 +33,7 @@ pub fn of_service(error: ServiceError) -> ApiError {
 
 fn kind(error: &ServiceError) -> ErrorKind {
     match error {
-        ServiceError::Lied { .. } | ServiceError::Manifest(_) | ServiceError::Incomplete { .. } => {
+        ServiceError::Lied { .. } | ServiceError::Manifest(_) | ServiceError::Gone { .. } => {
             ErrorKind::Corrupt
         }
         ServiceError::NoHello(_)
@@ -68,15 +68,14 @@ fn hint(error: &ServiceError) -> Option<&'static str> {
         ServiceError::GaveUp(_) | ServiceError::Silent(_) | ServiceError::LinkLost(_) => {
             "run the same command again to continue"
         }
-        ServiceError::NotShared
-        | ServiceError::Refused { why: Refusal::NotShared, .. } => {
+        ServiceError::NotShared | ServiceError::Refused { why: Refusal::NotShared, .. } => {
             "ask the sender to run \"potluck share\" again, and use the new ticket"
         }
-        ServiceError::Refused { why: Refusal::Changed, .. } => {
+        ServiceError::Gone { .. } | ServiceError::Refused { why: Refusal::Changed, .. } => {
             "the files changed at the sender: ask for a new ticket"
         }
         ServiceError::NothingSelected(_) => {
-            "\"potluck get --list TICKET\" shows what there is; '*' stays within a name, '**' does not"
+            "\"potluck get TICKET --list\" shows what there is; '*' does not cross folders"
         }
         ServiceError::Pattern(_) => "quote patterns, as in --select '*.jpg'",
         ServiceError::NoShare(_) => "\"potluck ls\" lists the shares",
@@ -158,18 +157,20 @@ pub fn of_store(error: &StoreError) -> ApiError {
 /// A link, or the want of one.
 pub fn of_link(error: &LinkError) -> ApiError {
     let (kind, hint) = match error {
-        LinkError::WrongPeer { .. } | LinkError::Misbehaved(_) => {
-            (ErrorKind::Denied, Some("the ticket's address leads to somebody else: ask for a new one"))
-        }
+        LinkError::WrongPeer { .. } | LinkError::Misbehaved(_) => (
+            ErrorKind::Denied,
+            Some("the ticket's address leads to somebody else: ask for a new one"),
+        ),
         LinkError::Version { .. } => (ErrorKind::Version, Some("update the older of the two")),
         LinkError::Busy => (ErrorKind::Busy, Some("try again in a moment")),
         LinkError::NoAddress(_) | LinkError::Ourselves => (ErrorKind::Usage, None),
         LinkError::BadRelay { .. } | LinkError::Config(_) => {
             (ErrorKind::Usage, Some("\"potluck config show\" tells where a setting comes from"))
         }
-        LinkError::Listen { .. } => {
-            (ErrorKind::Denied, Some("choose another address with --listen, port 0 for any free one"))
-        }
+        LinkError::Listen { .. } => (
+            ErrorKind::Denied,
+            Some("choose another address with --listen, port 0 for any free one"),
+        ),
         LinkError::Unreachable { .. } | LinkError::Broken(_) | LinkError::Closed => {
             (ErrorKind::Unreachable, Some("run the same command again to continue"))
         }

@@ -1,6 +1,7 @@
 //! Builds the services from a config, turns commands into service calls, owns start and stop.
 //!
-//! A door (the program, the HTTP API) holds a [`NodeHandle`]: it runs commands and listens to events.
+//! A door (the program, the HTTP API) holds a [`NodeHandle`]: it runs commands and listens to
+//! events.
 
 mod config;
 mod dispatch;

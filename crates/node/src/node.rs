@@ -161,10 +161,7 @@ impl Inner {
 }
 
 /// Binds the node's port: the one of the last time where the setting leaves it open and it is free.
-async fn bind(
-    config: &Config,
-    secret: potluck_identity::SecretKey,
-) -> Result<Endpoint, ApiError> {
+async fn bind(config: &Config, secret: potluck_identity::SecretKey) -> Result<Endpoint, ApiError> {
     let settings = &config.settings;
     let with = |listen: Vec<SocketAddr>| EndpointConfig {
         secret: secret.clone(),
@@ -174,7 +171,8 @@ async fn bind(
         tcp: settings.tcp,
     };
     let file = config.home.join(PORT_FILE);
-    let before: Option<u16> = std::fs::read_to_string(&file).ok().and_then(|t| t.trim().parse().ok());
+    let before: Option<u16> =
+        std::fs::read_to_string(&file).ok().and_then(|t| t.trim().parse().ok());
     let open = settings.listen.iter().all(|address| address.port() == 0);
     if let (true, Some(port)) = (open, before) {
         let again = settings.listen.iter().map(|a| SocketAddr::new(a.ip(), port)).collect();
@@ -228,7 +226,8 @@ async fn sample_rates(inner: Arc<Inner>) {
 
 /// Now and then makes what was downloaded safe against a crash of the machine.
 ///
-/// A node that ends before has lost nothing: the state says what is not safe yet, and the next one looks.
+/// A node that ends before has lost nothing: the state says what is not safe yet, and the next one
+/// looks.
 async fn settle(inner: Arc<Inner>) {
     loop {
         tokio::select! {

@@ -4,15 +4,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use potluck_api::{
-    Event, FileFailure, Listing, ListingEntry, ListingKind, PeerInfo, Progress, ShareInfo, ShareKind,
-    Stage,
+    Event, FileFailure, Listing, ListingEntry, ListingKind, PeerInfo, Progress, ShareInfo,
+    ShareKind, Stage,
 };
 use potluck_base::{ContentId, PeerAddr, RelPath};
 use potluck_content::{Kind, Manifest, Ticket, TicketKind};
-use potluck_service::{GoneWhy, Notice};
 use potluck_service::fetch::Step;
 use potluck_service::peers::Linked;
 use potluck_service::share::ShareStep;
+use potluck_service::{GoneWhy, Notice};
 
 /// Bytes that moved to and from a peer, and how fast lately.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,7 +1,5 @@
 //! What can go wrong while content is shared and fetched, sorted by whose fault it is.
 
-use std::path::PathBuf;
-
 use potluck_base::{ContentId, PeerId, RelPath};
 use potluck_content::{ManifestError, TicketError};
 use potluck_link::LinkError;
@@ -79,13 +77,13 @@ pub enum ServiceError {
     /// There is no such share.
     #[error("there is no share {0:?}")]
     NoShare(String),
-    /// Everything that could be had is here, but some files could not.
-    #[error("{} of the files could not be fetched", .missing.len())]
-    Incomplete {
-        /// Where the others are.
-        path: PathBuf,
-        /// Those that are missing, and why.
-        missing: Vec<(RelPath, String)>,
+    /// The one file that was to be fetched is no longer what was shared.
+    #[error("{name} cannot be fetched: {why}")]
+    Gone {
+        /// Its name in the ticket.
+        name: RelPath,
+        /// What happened to it, in words.
+        why: String,
     },
     /// This content is being moved already, or too many are.
     #[error("{} is busy", .0.short())]

@@ -1,6 +1,8 @@
-//! Plays a [`Machine`] on tokio: inputs from a queue, timers from a real clock, outputs to a [`Player`].
+//! Plays a [`Machine`] on tokio: inputs from a queue, timers from a real clock, outputs to a
+//! [`Player`].
 //!
-//! One task owns the machine. Whoever has something to tell it sends an [`Input`] through its queue.
+//! One task owns the machine. Whoever has something to tell it sends an [`Input`] through its
+//! queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -11,7 +13,8 @@ use potluck_proto::{Input, Machine, Outbox, Output};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Inputs that may wait for one machine; whoever brings more waits too, so that pressure reaches the peer.
+/// Inputs that may wait for one machine; whoever brings more waits too, so that pressure reaches
+/// the peer.
 pub const INPUTS_QUEUED: usize = 1024;
 /// Inputs that are handled before the outputs are played and the timers looked at.
 const INPUTS_PER_TURN: usize = 64;

@@ -10,7 +10,8 @@ use crate::error::ServiceError;
 
 /// Patterns that choose entries.
 ///
-/// A pattern with a slash is matched against whole paths, one without against every name on the path, so that
+/// A pattern with a slash is matched against whole paths, one without against every name on the
+/// path, so that
 /// `*.txt` means text files anywhere and `photos` means the folder with all that is in it.
 pub struct Selection {
     paths: GlobSet,
@@ -18,12 +19,17 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Reads patterns: `*` and `?` stay within a name, `**` crosses folders, `[ab]` and `{a,b}` choose.
+    /// Reads patterns: `*` and `?` stay within a name, `**` crosses folders, `[ab]` and `{a,b}`
+    /// choose.
     pub fn parse(patterns: &[String]) -> Result<Self, ServiceError> {
         let (mut paths, mut names) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         for pattern in patterns {
             let glob = glob(pattern.trim_end_matches('/'))?;
-            if pattern.trim_end_matches('/').contains('/') { paths.add(glob) } else { names.add(glob) };
+            if pattern.trim_end_matches('/').contains('/') {
+                paths.add(glob)
+            } else {
+                names.add(glob)
+            };
         }
         let build = |set: GlobSetBuilder| {
             set.build().map_err(|_| ServiceError::Pattern(patterns.join(" ")))

@@ -1,4 +1,5 @@
-//! Peers that lie, flood or keep silent, played by hand over links in memory against a real node's services.
+//! Peers that lie, flood or keep silent, played by hand over links in memory against a real node's
+//! services.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,7 +22,8 @@ use tokio::sync::{broadcast, mpsc};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs a story and leaves its threads behind: a lane that waits for more must not hold up the verdict.
+/// Runs a story and leaves its threads behind: a lane that waits for more must not hold up the
+/// verdict.
 fn story(scene: impl Future<Output = ()> + Send + 'static) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let timed = async { tokio::time::timeout(2 * PATIENCE, scene).await };
@@ -143,8 +145,11 @@ async fn serve(link: Link, film: Arc<Film>, answer: Answer, forge_values: bool) 
     let content = film.id;
     let addresses: Vec<SocketAddr> = Vec::new();
     let agent = "liar/1".to_owned();
-    send(&link, Frame::Hello(Hello { version: VERSION, features: 0, agent, addresses, relay: None }))
-        .await;
+    send(
+        &link,
+        Frame::Hello(Hello { version: VERSION, features: 0, agent, addresses, relay: None }),
+    )
+    .await;
     while let Ok(Some(frame)) = link.recv().await {
         match Frame::decode(&frame).unwrap() {
             Frame::Ping(number) => send(&link, Frame::Pong(number)).await,
@@ -304,7 +309,8 @@ fn nonsense_ends_the_link_and_the_node_goes_on() {
         for nonsense in [&b"\xff\xff\xff"[..], &[0; 64], b""] {
             let link = eve.dial(&PeerAddr::unknown(peer(1))).await.unwrap();
             let agent = "eve/1".to_owned();
-            let hello = Hello { version: VERSION, features: 0, agent, addresses: vec![], relay: None };
+            let hello =
+                Hello { version: VERSION, features: 0, agent, addresses: vec![], relay: None };
             send(&link, Frame::Hello(hello)).await;
             link.send(nonsense.to_vec().into()).await.unwrap();
             let closed = tokio::time::timeout(PATIENCE, link.closed()).await;
@@ -336,7 +342,8 @@ fn a_newer_peer_is_told_apart_with_a_clear_message() {
         tokio::spawn(async move {
             while let Some(link) = new.accept().await {
                 let agent = "potluck/9.0.0".to_owned();
-                let hello = Hello { version: 9, features: 0, agent, addresses: vec![], relay: None };
+                let hello =
+                    Hello { version: 9, features: 0, agent, addresses: vec![], relay: None };
                 send(&link, Frame::Hello(hello)).await;
                 link.closed().await;
             }

@@ -1,7 +1,8 @@
-//! Real processes in temporary homes for end-to-end stories: people, what they run, and trees of files.
+//! Real processes in temporary homes for end-to-end stories: people, what they run, and trees of
+//! files.
 //!
-//! A story plays on loopback with ports of the system's choice, and waits for what programs say, never for time to
-//! pass. For tests only: it panics when a story cannot go on.
+//! A story plays on loopback with ports of the system's choice, and waits for what programs say,
+//! never for time to pass. For tests only: it panics when a story cannot go on.
 
 mod person;
 mod tree;

@@ -131,7 +131,9 @@ impl Running {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("no {what} in time: {:#?}", self.said),
-                Err(RecvTimeoutError::Disconnected) => panic!("ended before {what}: {:#?}", self.said),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("ended before {what}: {:#?}", self.said)
+                }
             }
         }
     }

@@ -42,10 +42,12 @@ pub fn fill(path: &Path, seed: u64, length: usize) {
     fs::write(path, random_bytes(seed, length)).expect("writing a file of the story");
 }
 
-/// Writes a tree with everything that a tree can have: scripts of the world, empty files and folders, links.
+/// Writes a tree with everything that a tree can have: scripts of the world, empty files and
+/// folders, links.
 pub fn random_tree(root: &Path, seed: u64, files: usize) {
     let mut dice = Dice::new(seed);
-    let names = ["notes", "日本語", "наука", "ملف", "Ünïcödé", "emoji 👩‍👩‍👧", "a b", "x%y", "Episode 1: it?"];
+    let names =
+        ["notes", "日本語", "наука", "ملف", "Ünïcödé", "emoji 👩‍👩‍👧", "a b", "x%y", "Episode 1: it?"];
     for index in 0..files {
         let mut path = root.to_owned();
         for _ in 0..dice.roll() % 4 {

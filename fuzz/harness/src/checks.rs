@@ -15,10 +15,7 @@ pub fn frame(bytes: &[u8]) -> bool {
         return false;
     };
     let written = frame.encode();
-    assert!(
-        written.len() <= limits::FRAME_BYTES,
-        "what came in a frame fits into one"
-    );
+    assert!(written.len() <= limits::FRAME_BYTES, "what came in a frame fits into one");
     let again = Frame::decode(&written).expect("what we write is a frame");
     assert_eq!(again, frame, "the frame means the same");
     assert_eq!(again.encode(), written, "and is written the same");
@@ -35,10 +32,7 @@ pub fn hello(bytes: &[u8]) -> bool {
         Ok(agreed) => assert!((VERSION_MIN..=VERSION).contains(&agreed.version)),
         Err(unfit) => {
             let told = unfit.to_string();
-            assert!(
-                !told.chars().any(char::is_control),
-                "it acts on the screen: {told:?}"
-            );
+            assert!(!told.chars().any(char::is_control), "it acts on the screen: {told:?}");
         }
     }
     frame(bytes)
@@ -66,34 +60,15 @@ pub fn ticket(bytes: &[u8]) -> bool {
         return false;
     };
     assert!(ticket.providers.len() <= limits::TICKET_PROVIDERS);
-    assert!(
-        ticket
-            .providers
-            .iter()
-            .all(|peer| peer.direct.len() <= limits::PEER_ADDRS)
-    );
+    assert!(ticket.providers.iter().all(|peer| peer.direct.len() <= limits::PEER_ADDRS));
     assert_eq!(ticket.name.names().count(), 1, "a ticket names one thing");
     stays_below(&ticket.name);
     let written = ticket.to_string();
     assert!(written.len() <= limits::TICKET_CHARS);
-    assert!(
-        written
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    );
-    assert_eq!(
-        written.parse::<Ticket>().as_ref(),
-        Ok(&ticket),
-        "the ticket means the same"
-    );
-    assert_eq!(
-        written.to_ascii_uppercase().parse::<Ticket>().as_ref(),
-        Ok(&ticket)
-    );
-    assert_eq!(
-        format!(" potluck:{written}\n").parse::<Ticket>().as_ref(),
-        Ok(&ticket)
-    );
+    assert!(written.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+    assert_eq!(written.parse::<Ticket>().as_ref(), Ok(&ticket), "the ticket means the same");
+    assert_eq!(written.to_ascii_uppercase().parse::<Ticket>().as_ref(), Ok(&ticket));
+    assert_eq!(format!(" potluck:{written}\n").parse::<Ticket>().as_ref(), Ok(&ticket));
     true
 }
 
@@ -110,19 +85,12 @@ pub fn manifest(bytes: &[u8]) -> bool {
     assert_eq!(manifest.encode(), bytes, "a manifest has one form");
     assert_eq!(manifest.id(), hash(bytes), "and is named by it");
     let entries = manifest.entries();
-    assert!(
-        entries.windows(2).all(|pair| pair[0].path < pair[1].path),
-        "in order, none twice"
-    );
+    assert!(entries.windows(2).all(|pair| pair[0].path < pair[1].path), "in order, none twice");
     for entry in entries {
         stays_below(&entry.path);
         if let Kind::Link { target } = &entry.kind {
             assert!(link_stays_inside(&entry.path, target));
-            assert!(
-                lexically_inside(&entry.path, target),
-                "{:?} -> {target:?}",
-                entry.path
-            );
+            assert!(lexically_inside(&entry.path, target), "{:?} -> {target:?}", entry.path);
         }
     }
     // Whoever gets a manifest does these next.
@@ -151,11 +119,7 @@ pub fn values(bytes: &[u8]) -> bool {
         return false;
     };
     assert_eq!(verified.as_bytes(), values, "values are what came");
-    assert_eq!(
-        verified.root(),
-        ContentId(*id),
-        "and hash to what was asked for"
-    );
+    assert_eq!(verified.root(), ContentId(*id), "and hash to what was asked for");
     true
 }
 
@@ -165,39 +129,23 @@ pub fn path(bytes: &[u8]) -> bool {
     let Ok(path) = RelPath::parse(&text) else {
         return false;
     };
-    assert_eq!(
-        path.as_str(),
-        text,
-        "a path is taken as it is or not at all"
-    );
+    assert_eq!(path.as_str(), text, "a path is taken as it is or not at all");
     stays_below(&path);
     let _ = path.folded();
     let shown = path.to_string();
-    assert!(
-        !shown.chars().any(char::is_control),
-        "it acts on the screen: {shown:?}"
-    );
+    assert!(!shown.chars().any(char::is_control), "it acts on the screen: {shown:?}");
     true
 }
 
 /// Joined to a folder, the path stays below it, on every platform.
 fn stays_below(path: &RelPath) {
     let ordinary = |part: Component<'_>| matches!(part, Component::Normal(_));
-    assert!(
-        Path::new(path.as_str()).components().all(ordinary),
-        "{path:?} leads elsewhere"
-    );
+    assert!(Path::new(path.as_str()).components().all(ordinary), "{path:?} leads elsewhere");
     for name in path.names() {
         assert!(!name.is_empty() && name.len() <= limits::NAME_BYTES);
         let local = local_name(name, Platform::Windows);
-        assert!(
-            !local.contains(['/', '\\', ':', '\0']),
-            "{local:?} leads elsewhere on Windows"
-        );
-        assert!(
-            !local.ends_with(['.', ' ']),
-            "{local:?} is another name on Windows"
-        );
+        assert!(!local.contains(['/', '\\', ':', '\0']), "{local:?} leads elsewhere on Windows");
+        assert!(!local.ends_with(['.', ' ']), "{local:?} is another name on Windows");
     }
 }
 

@@ -24,46 +24,14 @@ pub struct Target {
 
 /// Every decoder of what comes from elsewhere.
 pub const TARGETS: &[Target] = &[
-    Target {
-        name: "frame",
-        seeds: seeds::frames,
-        check: checks::frame,
-    },
-    Target {
-        name: "hello",
-        seeds: seeds::hellos,
-        check: checks::hello,
-    },
-    Target {
-        name: "block_header",
-        seeds: seeds::block_headers,
-        check: checks::block_header,
-    },
-    Target {
-        name: "ticket",
-        seeds: seeds::tickets,
-        check: checks::ticket,
-    },
-    Target {
-        name: "ticket_body",
-        seeds: seeds::ticket_bodies,
-        check: checks::ticket_body,
-    },
-    Target {
-        name: "manifest",
-        seeds: seeds::manifests,
-        check: checks::manifest,
-    },
-    Target {
-        name: "values",
-        seeds: seeds::values,
-        check: checks::values,
-    },
-    Target {
-        name: "path",
-        seeds: seeds::paths,
-        check: checks::path,
-    },
+    Target { name: "frame", seeds: seeds::frames, check: checks::frame },
+    Target { name: "hello", seeds: seeds::hellos, check: checks::hello },
+    Target { name: "block_header", seeds: seeds::block_headers, check: checks::block_header },
+    Target { name: "ticket", seeds: seeds::tickets, check: checks::ticket },
+    Target { name: "ticket_body", seeds: seeds::ticket_bodies, check: checks::ticket_body },
+    Target { name: "manifest", seeds: seeds::manifests, check: checks::manifest },
+    Target { name: "values", seeds: seeds::values, check: checks::values },
+    Target { name: "path", seeds: seeds::paths, check: checks::path },
 ];
 
 /// Runs the check of a target, for a libFuzzer target of the same name.
@@ -71,10 +39,7 @@ pub const TARGETS: &[Target] = &[
 /// # Panics
 /// If there is no such target, or a promise is broken.
 pub fn check(name: &str, bytes: &[u8]) {
-    let target = TARGETS
-        .iter()
-        .find(|target| target.name == name)
-        .expect("a target's name");
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target's name");
     (target.check)(bytes);
 }
 
@@ -88,11 +53,7 @@ mod tests {
             let seeds = (target.seeds)();
             assert!(seeds.len() >= 3, "{} has few seeds", target.name);
             for (index, seed) in seeds.iter().enumerate() {
-                assert!(
-                    (target.check)(seed),
-                    "seed {index} of {} is refused",
-                    target.name
-                );
+                assert!((target.check)(seed), "seed {index} of {} is refused", target.name);
             }
         }
     }
@@ -110,10 +71,7 @@ mod tests {
         let manifest = std::fs::read_to_string(format!("{folder}/../Cargo.toml")).unwrap();
         for name in TARGETS.iter().map(|target| target.name) {
             let source = std::fs::read_to_string(format!("{folder}/{name}.rs")).unwrap();
-            assert!(
-                source.contains(&format!("check(\"{name}\", bytes)")),
-                "{name}"
-            );
+            assert!(source.contains(&format!("check(\"{name}\", bytes)")), "{name}");
             assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
         }
         assert_eq!(std::fs::read_dir(folder).unwrap().count(), TARGETS.len());

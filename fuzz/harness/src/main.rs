@@ -2,11 +2,7 @@
 //!
 //! The same seed makes the same inputs. Besides the checks of the targets it watches time and
 //! memory: bytes that make us think long or allocate much are a fault even if nothing else happens.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program of the workshop"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of the workshop")]
 
 mod memory;
 
@@ -58,11 +54,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let wanted = |target: &&Target| {
-        args.target
-            .as_deref()
-            .is_none_or(|name| name == target.name)
-    };
+    let wanted = |target: &&Target| args.target.as_deref().is_none_or(|name| name == target.name);
     let targets: Vec<&Target> = TARGETS.iter().filter(wanted).collect();
     if targets.is_empty() {
         let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
@@ -88,11 +80,7 @@ fn one(target: &Target, hex: &str) -> Result<(), String> {
         .decode(hex.as_bytes())
         .map_err(|error| format!("the input is not hexadecimal: {error}"))?;
     let accepted = attack(target, &input)?;
-    println!(
-        "{}: {}",
-        target.name,
-        if accepted { "accepted" } else { "refused" }
-    );
+    println!("{}: {}", target.name, if accepted { "accepted" } else { "refused" });
     Ok(())
 }
 
@@ -113,21 +101,15 @@ fn smoke(target: &Target, seed: u64, time: Duration) -> Result<(), String> {
             mutator.keep(input);
         }
     }
-    println!(
-        "{:<14}{inputs:>10} inputs, {accepted} accepted, seed {seed}",
-        target.name
-    );
+    println!("{:<14}{inputs:>10} inputs, {accepted} accepted, seed {seed}", target.name);
     Ok(())
 }
 
 /// Feeds one input; whether it was accepted, or what is wrong.
 fn attack(target: &Target, input: &[u8]) -> Result<bool, String> {
     let started = Instant::now();
-    *TRIED.lock().expect("nobody panics with it") = Some(Trial {
-        since: started,
-        target: target.name,
-        input: input.to_vec(),
-    });
+    *TRIED.lock().expect("nobody panics with it") =
+        Some(Trial { since: started, target: target.name, input: input.to_vec() });
     let before = MEMORY.start();
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.check)(input)));
     let taken = MEMORY.peak() - before;
@@ -140,11 +122,7 @@ fn attack(target: &Target, input: &[u8]) -> Result<bool, String> {
         Ok(_) if started.elapsed() > INPUT_TIME => format!("it takes {:?}", started.elapsed()),
         Ok(accepted) => return Ok(accepted),
     };
-    Err(format!(
-        "{}: {fault}; again with: {}",
-        target.name,
-        reproduction(target.name, input)
-    ))
+    Err(format!("{}: {fault}; again with: {}", target.name, reproduction(target.name, input)))
 }
 
 fn reproduction(target: &str, input: &[u8]) -> String {
@@ -157,9 +135,7 @@ fn watch() {
     loop {
         std::thread::sleep(Duration::from_secs(1));
         let tried = TRIED.lock().expect("nobody panics with it");
-        let stuck = tried
-            .as_ref()
-            .filter(|trial| trial.since.elapsed() > 2 * INPUT_TIME);
+        let stuck = tried.as_ref().filter(|trial| trial.since.elapsed() > 2 * INPUT_TIME);
         if let Some(trial) = stuck {
             let again = reproduction(trial.target, &trial.input);
             eprintln!("it does not come back; again with: {again}");
@@ -173,21 +149,14 @@ mod tests {
     use super::*;
 
     fn fault(check: fn(&[u8]) -> bool) -> String {
-        let target = Target {
-            name: "made_up",
-            seeds: Vec::new,
-            check,
-        };
+        let target = Target { name: "made_up", seeds: Vec::new, check };
         attack(&target, &[0xab]).expect_err("is a fault")
     }
 
     #[test]
     fn a_panic_is_a_fault_that_can_be_played_again() {
         let told = fault(|bytes| bytes[1] == 0);
-        assert!(
-            told.contains("panics") && told.ends_with("--target made_up --input ab"),
-            "{told}"
-        );
+        assert!(told.contains("panics") && told.ends_with("--target made_up --input ab"), "{told}");
     }
 
     #[test]
@@ -200,11 +169,7 @@ mod tests {
 
     #[test]
     fn a_decoder_that_refuses_its_own_encoding_is_a_fault() {
-        let target = Target {
-            name: "made_up",
-            seeds: || vec![vec![1]],
-            check: |_| false,
-        };
+        let target = Target { name: "made_up", seeds: || vec![vec![1]], check: |_| false };
         let told = smoke(&target, 1, Duration::ZERO).expect_err("is a fault");
         assert!(told.contains("valid encoding"), "{told}");
     }

@@ -1,8 +1,5 @@
 //! An allocator that counts: bytes that make us take much memory must not go unnoticed.
-#![allow(
-    unsafe_code,
-    reason = "there is no other way to be told of allocations"
-)]
+#![allow(unsafe_code, reason = "there is no other way to be told of allocations")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,10 +13,7 @@ pub struct Counting {
 impl Counting {
     /// Nothing given yet.
     pub const fn new() -> Self {
-        Self {
-            now: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
-        }
+        Self { now: AtomicUsize::new(0), peak: AtomicUsize::new(0) }
     }
 
     /// Begins a new peak at what is taken now, and says how much that is.

@@ -38,12 +38,7 @@ impl Mutator {
     /// Starts from these seeds; there must be one.
     pub fn new(seed: u64, seeds: Vec<Vec<u8>>) -> Self {
         assert!(!seeds.is_empty(), "mutation starts from something");
-        Self {
-            dice: Dice::new(seed),
-            next: 0,
-            seeds: seeds.len(),
-            pool: seeds,
-        }
+        Self { dice: Dice::new(seed), next: 0, seeds: seeds.len(), pool: seeds }
     }
 
     /// The next input.
@@ -69,11 +64,7 @@ impl Mutator {
     /// A seed, or as often one of those that were accepted.
     fn any(&mut self) -> &Vec<u8> {
         let from_seeds = self.dice.chance(1, 2);
-        let index = self.below(if from_seeds {
-            self.seeds
-        } else {
-            self.pool.len()
-        });
+        let index = self.below(if from_seeds { self.seeds } else { self.pool.len() });
         &self.pool[index]
     }
 
@@ -142,11 +133,7 @@ impl Mutator {
             *number.last_mut().expect("a number has a byte") |= 0x80;
             number.push(0);
         }
-        let end = if self.dice.chance(1, 2) {
-            at
-        } else {
-            (at + 1).min(bytes.len())
-        };
+        let end = if self.dice.chance(1, 2) { at } else { (at + 1).min(bytes.len()) };
         bytes.splice(at..end, number);
     }
 }
@@ -175,11 +162,7 @@ mod tests {
     #[test]
     fn inputs_are_many_and_short_enough() {
         let distinct: std::collections::BTreeSet<_> = inputs(5).into_iter().collect();
-        assert!(
-            distinct.len() > 1500,
-            "only {} different inputs",
-            distinct.len()
-        );
+        assert!(distinct.len() > 1500, "only {} different inputs", distinct.len());
         assert!(distinct.iter().all(|input| input.len() <= INPUT_BYTES));
     }
 

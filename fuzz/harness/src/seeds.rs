@@ -12,66 +12,29 @@ pub fn frames() -> Vec<Vec<u8>> {
     let content = ContentId([7; 32]);
     let ranges = || vec![PieceRange::new(0, 3), PieceRange::new(9, 4_000_000)];
     let messages = [
-        Message::Join {
-            have: ranges(),
-            wants: true,
-        },
-        Message::Join {
-            have: Vec::new(),
-            wants: false,
-        },
+        Message::Join { have: ranges(), wants: true },
+        Message::Join { have: Vec::new(), wants: false },
         Message::Have(ranges()),
         Message::Grant { bytes: 4 << 20 },
         Message::Request(ranges()),
         Message::Cancel(ranges()),
-        Message::Gone {
-            ranges: ranges(),
-            why: GoneWhy::Changed,
-        },
+        Message::Gone { ranges: ranges(), why: GoneWhy::Changed },
         Message::Peers(vec![peer(1), peer(2)]),
         Message::Finished,
         Message::Bye,
     ];
-    let mut frames: Vec<Frame> = messages
-        .into_iter()
-        .map(|message| Frame::Swarm { content, message })
-        .collect();
+    let mut frames: Vec<Frame> =
+        messages.into_iter().map(|message| Frame::Swarm { content, message }).collect();
     frames.extend([
-        Frame::MetaRequest {
-            id: 1,
-            content,
-            what: What::Manifest,
-        },
-        Frame::MetaRequest {
-            id: 2,
-            content,
-            what: What::Values { files: 3..70_000 },
-        },
-        Frame::MetaChunk {
-            id: 1,
-            total: 300,
-            offset: 100,
-            bytes: vec![5; 200],
-        },
-        Frame::MetaChunk {
-            id: 1,
-            total: 0,
-            offset: 0,
-            bytes: Vec::new(),
-        },
-        Frame::MetaRefused {
-            id: 2,
-            why: Refusal::Changed,
-        },
-        Frame::Refuse {
-            content,
-            why: Refusal::NotShared,
-        },
+        Frame::MetaRequest { id: 1, content, what: What::Manifest },
+        Frame::MetaRequest { id: 2, content, what: What::Values { files: 3..70_000 } },
+        Frame::MetaChunk { id: 1, total: 300, offset: 100, bytes: vec![5; 200] },
+        Frame::MetaChunk { id: 1, total: 0, offset: 0, bytes: Vec::new() },
+        Frame::MetaRefused { id: 2, why: Refusal::Changed },
+        Frame::Refuse { content, why: Refusal::NotShared },
         Frame::Ping(u64::MAX),
         Frame::Pong(0),
-        Frame::Goodbye {
-            reason: "the node stops".to_owned(),
-        },
+        Frame::Goodbye { reason: "the node stops".to_owned() },
     ]);
     let written = frames.iter().map(Frame::encode);
     written.chain(hellos()).collect()
@@ -82,37 +45,18 @@ pub fn hellos() -> Vec<Vec<u8>> {
     let hello = |version: u16, agent: &str| {
         let PeerAddr { direct, relay, .. } = peer(1);
         let agent = agent.to_owned();
-        Frame::Hello(Hello {
-            version,
-            features: 5,
-            agent,
-            addresses: direct,
-            relay,
-        })
-        .encode()
+        Frame::Hello(Hello { version, features: 5, agent, addresses: direct, relay }).encode()
     };
     let mut later = hello(VERSION + 1, "potluck/9.0.0");
     later.extend_from_slice(b"something that we do not understand yet");
-    vec![
-        hello(VERSION, "potluck/0.1.0"),
-        hello(0, "a\u{1b}[2Jb"),
-        later,
-    ]
+    vec![hello(VERSION, "potluck/0.1.0"), hello(0, "a\u{1b}[2Jb"), later]
 }
 
 /// Headers of blocks.
 pub fn block_headers() -> Vec<Vec<u8>> {
     let header = |start, end, offset, bytes, last| {
         let range = PieceRange::new(start, end);
-        BlockHeader {
-            content: ContentId([9; 32]),
-            range,
-            offset,
-            bytes,
-            last,
-        }
-        .encode()
-        .to_vec()
+        BlockHeader { content: ContentId([9; 32]), range, offset, bytes, last }.encode().to_vec()
     };
     vec![
         header(0, 1, 0, 1, true),
@@ -124,10 +68,7 @@ pub fn block_headers() -> Vec<Vec<u8>> {
 
 /// Tickets as texts.
 pub fn tickets() -> Vec<Vec<u8>> {
-    ticket_values()
-        .iter()
-        .map(|ticket| ticket.to_string().into_bytes())
-        .collect()
+    ticket_values().iter().map(|ticket| ticket.to_string().into_bytes()).collect()
 }
 
 /// What stands in tickets, without text form and checksum.
@@ -147,9 +88,7 @@ pub fn ticket_bodies() -> Vec<Vec<u8>> {
 pub fn ticket_of_body(bytes: &[u8]) -> Vec<u8> {
     let mut whole = bytes.to_vec();
     whole.extend_from_slice(&hash(bytes).0[..TICKET_SUM_BYTES]);
-    let text = data_encoding::BASE32_NOPAD
-        .encode(&whole)
-        .to_ascii_lowercase();
+    let text = data_encoding::BASE32_NOPAD.encode(&whole).to_ascii_lowercase();
     format!("{TICKET_PREFIX}{text}").into_bytes()
 }
 
@@ -159,66 +98,26 @@ const TICKET_SUM_BYTES: usize = 4;
 fn ticket_values() -> Vec<Ticket> {
     let ticket = |kind, name: &str, providers| {
         let name = RelPath::parse_name(name).expect("a good name");
-        Ticket {
-            content: hash(b"something"),
-            kind,
-            name,
-            providers,
-        }
+        Ticket { content: hash(b"something"), kind, name, providers }
     };
     let empty = Ticket {
         content: hash(b""),
-        ..ticket(
-            TicketKind::File {
-                size: 0,
-                executable: false,
-            },
-            "nothing",
-            Vec::new(),
-        )
+        ..ticket(TicketKind::File { size: 0, executable: false }, "nothing", Vec::new())
     };
     vec![
-        ticket(
-            TicketKind::File {
-                size: 1 << 30,
-                executable: true,
-            },
-            "film.mkv",
-            vec![peer(1)],
-        ),
-        ticket(
-            TicketKind::Folder,
-            "фото 日本",
-            vec![peer(1), peer(2), PeerAddr::unknown(id(3))],
-        ),
+        ticket(TicketKind::File { size: 1 << 30, executable: true }, "film.mkv", vec![peer(1)]),
+        ticket(TicketKind::Folder, "фото 日本", vec![peer(1), peer(2), PeerAddr::unknown(id(3))]),
         empty,
     ]
 }
 
 /// Lists of folders.
 pub fn manifests() -> Vec<Vec<u8>> {
-    let entry = |path: &str, kind| Entry {
-        path: RelPath::parse(path).expect("a good path"),
-        kind,
-    };
-    let file = |size| Kind::File {
-        size,
-        id: hash(b"x"),
-        executable: false,
-    };
-    let script = Kind::File {
-        size: 9,
-        id: hash(b"y"),
-        executable: true,
-    };
-    let empty = Kind::File {
-        size: 0,
-        id: hash(b""),
-        executable: false,
-    };
-    let link = |target: &str| Kind::Link {
-        target: target.to_owned(),
-    };
+    let entry = |path: &str, kind| Entry { path: RelPath::parse(path).expect("a good path"), kind };
+    let file = |size| Kind::File { size, id: hash(b"x"), executable: false };
+    let script = Kind::File { size: 9, id: hash(b"y"), executable: true };
+    let empty = Kind::File { size: 0, id: hash(b""), executable: false };
+    let link = |target: &str| Kind::Link { target: target.to_owned() };
     let lists = [
         vec![],
         vec![entry("a", file(1))],
@@ -231,13 +130,9 @@ pub fn manifests() -> Vec<Vec<u8>> {
             entry("c/same", link("link")),
             entry("Ünï/日本語.txt", file(70_000)),
         ],
-        (0..60)
-            .map(|index| entry(&format!("f{index:02}"), file(index + 1)))
-            .collect(),
+        (0..60).map(|index| entry(&format!("f{index:02}"), file(index + 1))).collect(),
     ];
-    lists
-        .map(|list| Manifest::new(list).expect("a good list").encode())
-        .into()
+    lists.map(|list| Manifest::new(list).expect("a good list").encode()).into()
 }
 
 /// Piece values: a length, an id, the values.
@@ -253,27 +148,14 @@ pub fn values() -> Vec<Vec<u8>> {
             })
             .collect();
         let id = root(&layout, &values);
-        [
-            size.to_le_bytes().as_slice(),
-            id.0.as_slice(),
-            values.as_flattened(),
-        ]
-        .concat()
+        [size.to_le_bytes().as_slice(), id.0.as_slice(), values.as_flattened()].concat()
     };
     sizes.map(list).into()
 }
 
 /// Paths, in many scripts.
 pub fn paths() -> Vec<Vec<u8>> {
-    let paths = [
-        "a",
-        "a/b.txt",
-        "Ünï/日本語/наука",
-        "...",
-        "xy:z",
-        "COM1.txt",
-        "a b/c. ",
-    ];
+    let paths = ["a", "a/b.txt", "Ünï/日本語/наука", "...", "xy:z", "COM1.txt", "a b/c. "];
     paths.map(|path| path.as_bytes().to_vec()).into()
 }
 

@@ -54,20 +54,11 @@ impl Running {
     /// Starts it.
     pub fn start(mut command: Command) -> Result<Self> {
         let program = std::path::Path::new(command.get_program());
-        let name = program
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let errors = tempfile::tempfile()?;
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors.try_clone()?);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors.try_clone()?);
         let started = Instant::now();
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("starting {name}"))?;
+        let mut child = command.spawn().with_context(|| format!("starting {name}"))?;
         let (say, lines) = channel();
         let output = BufReader::new(child.stdout.take().context("its output is a pipe")?);
         std::thread::spawn(move || {
@@ -76,21 +67,9 @@ impl Running {
                 let _ = say.send((Instant::now(), line));
             }
         });
-        let (peak_bytes, over) = (
-            Arc::new(AtomicU64::new(0)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let (peak_bytes, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let watcher = watch(child.id(), Arc::clone(&peak_bytes), Arc::clone(&over));
-        Ok(Self {
-            started,
-            name,
-            child,
-            lines,
-            errors,
-            peak_bytes,
-            over,
-            watcher: Some(watcher),
-        })
+        Ok(Self { started, name, child, lines, errors, peak_bytes, over, watcher: Some(watcher) })
     }
 
     /// The first thing that `find` finds in a line, and when the line came.
@@ -127,19 +106,11 @@ impl Running {
         }
         // Its output is closed, so it ends now. It stays readable until it is waited for.
         let pid = Pid::from_raw(self.child.id().cast_signed()).context("a process has an id")?;
-        waitid(
-            WaitId::Pid(pid),
-            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
-        )?;
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
         let at = Instant::now();
         let usage = self.usage();
         let status: ExitStatus = self.child.wait()?;
-        ensure!(
-            status.success(),
-            "{} failed ({status}): {}",
-            self.name,
-            self.complaint()
-        );
+        ensure!(status.success(), "{} failed ({status}): {}", self.name, self.complaint());
         Ok(Ended { at, usage, lines })
     }
 
@@ -155,10 +126,7 @@ impl Running {
     pub fn usage(&self) -> Usage {
         let peak = peak_bytes(self.child.id()).unwrap_or(0);
         let peak_bytes = self.peak_bytes.fetch_max(peak, Ordering::Relaxed).max(peak);
-        Usage {
-            peak_bytes,
-            cpu_s: cpu_s(self.child.id()).unwrap_or(0.0),
-        }
+        Usage { peak_bytes, cpu_s: cpu_s(self.child.id()).unwrap_or(0.0) }
     }
 
     /// The end of what it wrote to stderr.
@@ -197,28 +165,15 @@ fn watch(id: u32, peak: Arc<AtomicU64>, over: Arc<AtomicBool>) -> JoinHandle<()>
 
 fn peak_bytes(id: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(
-        line.trim()
-            .strip_suffix(" kB")?
-            .trim()
-            .parse::<u64>()
-            .ok()?
-            * 1024,
-    )
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 fn cpu_s(id: u32) -> Option<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The second field is the name in brackets and may hold spaces. Fields 14 to 17 are times.
     let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u64 = fields
-        .get(11..15)?
-        .iter()
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
+    let ticks: u64 = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
@@ -243,19 +198,10 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_with_its_last_words() {
-        let error = shell("echo sorry >&2; exit 3")
-            .finish()
-            .expect_err("fails")
-            .to_string();
+        let error = shell("echo sorry >&2; exit 3").finish().expect_err("fails").to_string();
         assert!(error.contains("sorry") && error.contains('3'), "{error}");
-        let error = shell("echo gone >&2")
-            .wait_for(|_| None::<()>)
-            .expect_err("fails")
-            .to_string();
-        assert!(
-            error.contains("ended early") && error.contains("gone"),
-            "{error}"
-        );
+        let error = shell("echo gone >&2").wait_for(|_| None::<()>).expect_err("fails").to_string();
+        assert!(error.contains("ended early") && error.contains("gone"), "{error}");
     }
 
     #[test]

@@ -72,14 +72,7 @@ impl Contest {
         let title = title.into();
         let (samples, contenders) = (Vec::new(), Vec::new());
         let (skipped, failed) = (Vec::new(), Vec::new());
-        Self {
-            title,
-            bytes,
-            samples,
-            skipped,
-            failed,
-            contenders,
-        }
+        Self { title, bytes, samples, skipped, failed, contenders }
     }
 
     /// Adds a contender, or the reason why it cannot take part.
@@ -99,10 +92,7 @@ impl Contest {
             let mut staying = Vec::new();
             for (name, mut contender) in std::mem::take(&mut self.contenders) {
                 // Stays until the whole bench is over.
-                let out = tempfile::Builder::new()
-                    .prefix("out-")
-                    .tempdir_in(scratch)?
-                    .keep();
+                let out = tempfile::Builder::new().prefix("out-").tempdir_in(scratch)?.keep();
                 rustix::fs::sync();
                 touch_memory(self.bytes + SPARE_BYTES);
                 let outcome = contender.round(&out, round == 0);
@@ -135,9 +125,7 @@ impl Contest {
 
     /// The samples of one way.
     pub fn of(&self, name: &str) -> impl Iterator<Item = &Sample> {
-        self.samples
-            .iter()
-            .filter(move |sample| sample.name == name)
+        self.samples.iter().filter(move |sample| sample.name == name)
     }
 
     /// The names of the ways, in order.
@@ -161,22 +149,15 @@ fn touch_memory(bytes: u64) {
 
 fn report(title: &str, round: usize, samples: &[Sample]) {
     for sample in samples {
-        eprintln!(
-            "  {title}, round {}: {:.3} s  {}",
-            round + 1,
-            sample.seconds,
-            sample.name
-        );
+        eprintln!("  {title}, round {}: {:.3} s  {}", round + 1, sample.seconds, sample.name);
     }
 }
 
 /// The middle value; of an even number the mean of the middle two.
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    let (low, high) = (
-        values.get(values.len().checked_sub(1)? / 2)?,
-        values.get(values.len() / 2)?,
-    );
+    let (low, high) =
+        (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
     Some((low + high) / 2.0)
 }
 
@@ -230,12 +211,7 @@ mod tests {
             self.0 -= 1;
             anyhow::ensure!(self.0 > 0, "tired");
             let seconds = if first { 1.0 } else { 2.0 };
-            Ok(vec![Sample {
-                name: FLOOR,
-                seconds,
-                cpu_s: None,
-                peaks: None,
-            }])
+            Ok(vec![Sample { name: FLOOR, seconds, cpu_s: None, peaks: None }])
         }
     }
 
@@ -249,13 +225,7 @@ mod tests {
         contest.enter("broken", Err::<Fake, _>(anyhow::anyhow!("no port")));
         contest.run(3, scratch.path()).expect("runs");
         assert_eq!(contest.of(FLOOR).count(), 4);
-        assert_eq!(
-            contest.skipped,
-            ["absent: skipped: sendme is not installed"]
-        );
-        assert_eq!(
-            contest.failed,
-            ["broken: failed: no port", "tired: failed: tired"]
-        );
+        assert_eq!(contest.skipped, ["absent: skipped: sendme is not installed"]);
+        assert_eq!(contest.failed, ["broken: failed: no port", "tired: failed: tired"]);
     }
 }

@@ -44,10 +44,7 @@ pub fn send(args: &SendArgs) -> Result<()> {
     let mut stream = BufWriter::with_capacity(BUFFER_BYTES, stream);
     let mut buffer = vec![0; BUFFER_BYTES];
     for path in files {
-        let name = path
-            .strip_prefix(root)?
-            .to_str()
-            .context("a name is not UTF-8")?;
+        let name = path.strip_prefix(root)?.to_str().context("a name is not UTF-8")?;
         let mut file = File::open(&path)?;
         let size = file.metadata()?.len();
         stream.write_all(&u32::try_from(name.len())?.to_le_bytes())?;
@@ -83,20 +80,13 @@ pub fn recv(args: &RecvArgs) -> Result<()> {
             folder = parent.to_owned();
         }
         let mut file = File::create(path)?;
-        copy(
-            &mut stream,
-            &mut file,
-            u64::from_le_bytes(size),
-            &mut buffer,
-        )?;
+        copy(&mut stream, &mut file, u64::from_le_bytes(size), &mut buffer)?;
     }
 }
 
 fn copy(from: &mut impl Read, to: &mut impl Write, mut left: u64, buffer: &mut [u8]) -> Result<()> {
     while left > 0 {
-        let part = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let read = from.read(&mut buffer[..part])?;
         ensure!(read > 0, "the stream ended inside a file");
         to.write_all(&buffer[..read])?;

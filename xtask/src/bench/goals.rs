@@ -36,11 +36,7 @@ pub struct Goal {
 impl Goal {
     /// Whether it was reached.
     pub fn passed(&self) -> bool {
-        if self.at_most {
-            self.measured <= self.border
-        } else {
-            self.measured >= self.border
-        }
+        if self.at_most { self.measured <= self.border } else { self.measured >= self.border }
     }
 }
 
@@ -57,49 +53,21 @@ pub enum Kind {
 
 /// The goals that one contest can tell about.
 pub fn of_contest(kind: Kind, contest: &Contest) -> Vec<Goal> {
-    let mut judge = Judge {
-        contest,
-        goals: Vec::new(),
-    };
+    let mut judge = Judge { contest, goals: Vec::new() };
     match kind {
         Kind::File => {
             judge.at_least("get, share of the floor's rate", FLOOR, GET, FILE_OF_FLOOR);
-            judge.at_least(
-                "fetching, share of the floor's rate",
-                FLOOR,
-                FETCHING,
-                FILE_OF_FLOOR,
-            );
-            judge.at_most(
-                "share + get, times the floor",
-                WHOLE,
-                FLOOR,
-                WHOLE_TIMES_FLOOR,
-            );
-            judge.at_least(
-                "get, times as fast as sendme",
-                SENDME_RECEIVE,
-                GET,
-                TIMES_SENDME,
-            );
-            judge.at_least(
-                "share + get, times as fast as sendme",
-                SENDME,
-                WHOLE,
-                TIMES_SENDME,
-            );
+            judge.at_least("fetching, share of the floor's rate", FLOOR, FETCHING, FILE_OF_FLOOR);
+            judge.at_most("share + get, times the floor", WHOLE, FLOOR, WHOLE_TIMES_FLOOR);
+            judge.at_least("get, times as fast as sendme", SENDME_RECEIVE, GET, TIMES_SENDME);
+            judge.at_least("share + get, times as fast as sendme", SENDME, WHOLE, TIMES_SENDME);
         }
         Kind::Medium => {
             judge.at_least("get, share of the floor's rate", FLOOR, GET, TREE_OF_FLOOR);
         }
         Kind::Small => {
             judge.at_most("get, times the time of an rsync daemon", GET, RSYNC, 1.0);
-            judge.at_most(
-                "share + get, times the time of an rsync daemon",
-                WHOLE,
-                RSYNC,
-                1.0,
-            );
+            judge.at_most("share + get, times the time of an rsync daemon", WHOLE, RSYNC, 1.0);
         }
     }
     judge.memory("peak memory of the sender, MiB", 0);
@@ -136,12 +104,7 @@ impl Judge<'_> {
     /// What was not measured is not judged.
     fn add(&mut self, what: &str, measured: Option<f64>, border: f64, at_most: bool) {
         let what = format!("{}: {what}", self.contest.title);
-        self.goals.extend(measured.map(|measured| Goal {
-            what,
-            measured,
-            border,
-            at_most,
-        }));
+        self.goals.extend(measured.map(|measured| Goal { what, measured, border, at_most }));
     }
 }
 
@@ -161,11 +124,7 @@ pub fn of_startup(startup: &Startup) -> Vec<Goal> {
     };
     vec![
         goal("potluck --version, ms", startup.version_ms, VERSION_MS),
-        goal(
-            "a new node is ready to serve, ms",
-            startup.ready_ms,
-            READY_MS,
-        ),
+        goal("a new node is ready to serve, ms", startup.ready_ms, READY_MS),
     ]
 }
 
@@ -175,12 +134,7 @@ mod tests {
     use super::*;
 
     fn sample(name: &'static str, seconds: f64, peaks: [u64; 2]) -> Sample {
-        Sample {
-            name,
-            seconds,
-            cpu_s: None,
-            peaks: Some(peaks),
-        }
+        Sample { name, seconds, cpu_s: None, peaks: Some(peaks) }
     }
 
     #[test]
@@ -193,10 +147,7 @@ mod tests {
             sample(WHOLE, 2.1, [30 * mib, 10 * mib]),
         ];
         let goals = of_contest(Kind::File, &contest);
-        let told: Vec<_> = goals
-            .iter()
-            .map(|goal| (goal.what.as_str(), goal.passed()))
-            .collect();
+        let told: Vec<_> = goals.iter().map(|goal| (goal.what.as_str(), goal.passed())).collect();
         let expected = [
             ("a file: get, share of the floor's rate", true),
             ("a file: share + get, times the floor", false),

@@ -78,50 +78,32 @@ pub fn run(bench: &Bench) -> Result<()> {
     let Bench::Transfer(args) = bench;
     let project = Project::open()?;
     let binary = match &args.binary {
-        Some(path) => path
-            .canonicalize()
-            .with_context(|| format!("{}", path.display()))?,
+        Some(path) => path.canonicalize().with_context(|| format!("{}", path.display()))?,
         None => build(&project)?,
     };
-    let parent = args
-        .scratch
-        .clone()
-        .unwrap_or_else(|| project.target().to_owned());
-    let scratch = tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(parent)?;
-    let potluck = Potluck {
-        binary,
-        scratch: scratch.path().to_owned(),
-    };
+    let parent = args.scratch.clone().unwrap_or_else(|| project.target().to_owned());
+    let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(parent)?;
+    let potluck = Potluck { binary, scratch: scratch.path().to_owned() };
     let wanted = |case: Case| args.only.is_empty() || args.only.contains(&case);
     let mut contests = Vec::new();
     let mut goals: Vec<Goal> = Vec::new();
-    for (case, kind) in [
-        (Case::File, Kind::File),
-        (Case::Medium, Kind::Medium),
-        (Case::Small, Kind::Small),
-    ] {
+    for (case, kind) in
+        [(Case::File, Kind::File), (Case::Medium, Kind::Medium), (Case::Small, Kind::Small)]
+    {
         if wanted(case) {
             let contest = transfer(kind, args, &potluck)?;
             goals.extend(goals::of_contest(kind, &contest));
             contests.push(contest);
         }
     }
-    let startup = wanted(Case::Start)
-        .then(|| measure_startup(&potluck))
-        .transpose()?;
+    let startup = wanted(Case::Start).then(|| measure_startup(&potluck)).transpose()?;
     goals.extend(startup.iter().flat_map(goals::of_startup));
     if args.json {
         println!("{}", report::to_json(&contests, startup.as_ref(), &goals));
     } else {
         report::print(&contests, startup.as_ref(), &goals);
     }
-    match contests
-        .iter()
-        .map(|contest| contest.failed.len())
-        .sum::<usize>()
-    {
+    match contests.iter().map(|contest| contest.failed.len()).sum::<usize>() {
         0 => Ok(()),
         count => bail!("{count} contenders failed"),
     }
@@ -129,19 +111,14 @@ pub fn run(bench: &Bench) -> Result<()> {
 
 fn build(project: &Project) -> Result<PathBuf> {
     let mut command = steps::cargo(&project.root);
-    let status = command
-        .args(["build", "--release", "--locked", "-p", "potluck"])
-        .status()?;
+    let status = command.args(["build", "--release", "--locked", "-p", "potluck"]).status()?;
     anyhow::ensure!(status.success(), "building potluck ended with {status}");
     Ok(project.target().join("release/potluck"))
 }
 
 /// Makes what is moved and lets everybody move it.
 fn transfer(kind: Kind, args: &Args, potluck: &Potluck) -> Result<Contest> {
-    let folder = tempfile::Builder::new()
-        .prefix("source-")
-        .tempdir_in(&potluck.scratch)?
-        .keep();
+    let folder = tempfile::Builder::new().prefix("source-").tempdir_in(&potluck.scratch)?.keep();
     let (title, name, bytes) = match kind {
         Kind::File => ("one file".to_owned(), "large.bin", args.size),
         Kind::Medium => ("1,000 x 1 MiB".to_owned(), "medium", 1000 << 20),
@@ -162,20 +139,9 @@ fn transfer(kind: Kind, args: &Args, potluck: &Potluck) -> Result<Contest> {
 
 fn enter_all(kind: Kind, contest: &mut Contest, source: &Path, potluck: &Potluck) {
     let scratch = potluck.scratch.as_path();
-    contest.enter(
-        FLOOR,
-        Ok(Floor {
-            source: source.to_owned(),
-        }),
-    );
+    contest.enter(FLOOR, Ok(Floor { source: source.to_owned() }));
     contest.enter(GET, Getting::new(potluck, source));
-    contest.enter(
-        WHOLE,
-        Ok(Whole {
-            potluck: potluck.clone(),
-            source: source.to_owned(),
-        }),
-    );
+    contest.enter(WHOLE, Ok(Whole { potluck: potluck.clone(), source: source.to_owned() }));
     contest.enter(RSYNC, others::rsync(scratch, source));
     if kind == Kind::File {
         contest.enter(CURL, others::curl(scratch, source));
@@ -185,9 +151,7 @@ fn enter_all(kind: Kind, contest: &mut Contest, source: &Path, potluck: &Potluck
 }
 
 fn measure_startup(potluck: &Potluck) -> Result<Startup> {
-    let versions = (0..VERSION_STARTS)
-        .map(|_| potluck.version_s())
-        .collect::<Result<Vec<_>>>()?;
+    let versions = (0..VERSION_STARTS).map(|_| potluck.version_s()).collect::<Result<Vec<_>>>()?;
     let empty = potluck.scratch.join("empty");
     std::fs::write(&empty, b"")?;
     let mut nodes = Vec::new();
@@ -195,8 +159,5 @@ fn measure_startup(potluck: &Potluck) -> Result<Startup> {
         nodes.push(potluck.share(&empty)?.ready_s());
     }
     let ms = |seconds: Vec<f64>| median(seconds).map_or(f64::NAN, |median| median * 1000.0);
-    Ok(Startup {
-        version_ms: ms(versions),
-        ready_ms: ms(nodes),
-    })
+    Ok(Startup { version_ms: ms(versions), ready_ms: ms(nodes) })
 }

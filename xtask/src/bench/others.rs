@@ -43,12 +43,7 @@ impl Contender for Served {
         let ended = running.finish()?;
         let cpu_s = Some(ended.usage.cpu_s + self.server.usage().cpu_s - before);
         let seconds = (ended.at - started).as_secs_f64();
-        Ok(vec![Sample {
-            name: self.name,
-            seconds,
-            cpu_s,
-            peaks: None,
-        }])
+        Ok(vec![Sample { name: self.name, seconds, cpu_s, peaks: None }])
     }
 }
 
@@ -63,29 +58,15 @@ pub fn rsync(scratch: &Path, source: &Path) -> Result<Served> {
     fs::write(&settings, module)?;
     let port = free_port()?;
     let mut command = Command::new(&program);
-    command.args([
-        "--daemon",
-        "--no-detach",
-        "--address=127.0.0.1",
-        &format!("--port={port}"),
-    ]);
-    command
-        .arg(format!("--config={}", settings.display()))
-        .arg("--log-file=/dev/null");
+    command.args(["--daemon", "--no-detach", "--address=127.0.0.1", &format!("--port={port}")]);
+    command.arg(format!("--config={}", settings.display())).arg("--log-file=/dev/null");
     let server = serve(command, port)?;
     let fetch = move |out: &Path| {
         let mut command = Command::new(&program);
-        command
-            .arg("-a")
-            .arg(format!("rsync://127.0.0.1:{port}/bench/{name}"))
-            .arg(out);
+        command.arg("-a").arg(format!("rsync://127.0.0.1:{port}/bench/{name}")).arg(out);
         command
     };
-    Ok(Served {
-        name: RSYNC,
-        server,
-        fetch: Box::new(fetch),
-    })
+    Ok(Served { name: RSYNC, server, fetch: Box::new(fetch) })
 }
 
 /// nginx, which serves the folder of the source, and curl.
@@ -108,41 +89,25 @@ pub fn curl(scratch: &Path, source: &Path) -> Result<Served> {
     let file = state.join("nginx.conf");
     fs::write(&file, settings)?;
     let mut command = Command::new(nginx);
-    command
-        .arg("-c")
-        .arg(&file)
-        .arg("-p")
-        .arg(&state)
-        .args(["-e", "stderr"]);
+    command.arg("-c").arg(&file).arg("-p").arg(&state).args(["-e", "stderr"]);
     let server = serve(command, port)?;
     let fetch = move |out: &Path| {
         let mut command = Command::new(&curl);
         command.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "-o"]);
-        command
-            .arg(out.join(&name))
-            .arg(format!("http://127.0.0.1:{port}/{name}"));
+        command.arg(out.join(&name)).arg(format!("http://127.0.0.1:{port}/{name}"));
         command
     };
-    Ok(Served {
-        name: CURL,
-        server,
-        fetch: Box::new(fetch),
-    })
+    Ok(Served { name: CURL, server, fetch: Box::new(fetch) })
 }
 
 /// A private sshd with keys of its own, and scp.
 pub fn scp(scratch: &Path, source: &Path) -> Result<Served> {
     let (scp, sshd, keygen) = (find("scp")?, find("sshd")?, find("ssh-keygen")?);
-    let state = tempfile::Builder::new()
-        .prefix("ssh-")
-        .tempdir_in(scratch)?
-        .keep();
+    let state = tempfile::Builder::new().prefix("ssh-").tempdir_in(scratch)?.keep();
     let (host_key, user_key) = (state.join("host"), state.join("user"));
     for key in [&host_key, &user_key] {
         let mut command = Command::new(&keygen);
-        command
-            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-            .arg(key);
+        command.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(key);
         ensure!(command.status()?.success(), "ssh-keygen failed");
     }
     let port = free_port()?;
@@ -162,9 +127,7 @@ pub fn scp(scratch: &Path, source: &Path) -> Result<Served> {
     let from = format!("{}@127.0.0.1:{}", user.trim(), source.display());
     let fetch = move |out: &Path| {
         let mut command = Command::new(&scp);
-        command
-            .args(["-q", "-r", "-F", "none", "-P", &port.to_string(), "-i"])
-            .arg(&user_key);
+        command.args(["-q", "-r", "-F", "none", "-P", &port.to_string(), "-i"]).arg(&user_key);
         for option in [
             "BatchMode=yes",
             "StrictHostKeyChecking=no",
@@ -176,11 +139,7 @@ pub fn scp(scratch: &Path, source: &Path) -> Result<Served> {
         command.arg(&from).arg(out);
         command
     };
-    Ok(Served {
-        name: SCP,
-        server,
-        fetch: Box::new(fetch),
-    })
+    Ok(Served { name: SCP, server, fetch: Box::new(fetch) })
 }
 
 /// sendme, from the start of both commands.
@@ -193,36 +152,22 @@ pub struct Sendme {
 /// sendme, if it is installed.
 pub fn sendme(scratch: &Path, source: &Path) -> Result<Sendme> {
     let (scratch, source) = (scratch.to_owned(), source.to_owned());
-    Ok(Sendme {
-        program: find("sendme")?,
-        scratch,
-        source,
-    })
+    Ok(Sendme { program: find("sendme")?, scratch, source })
 }
 
 impl Contender for Sendme {
     fn round(&mut self, out: &Path, _first: bool) -> Result<Vec<Sample>> {
-        let state = tempfile::Builder::new()
-            .prefix("sendme-")
-            .tempdir_in(&self.scratch)?;
+        let state = tempfile::Builder::new().prefix("sendme-").tempdir_in(&self.scratch)?;
         let alone = ["--relay", "disabled", "--no-progress"];
         let mut command = Command::new(&self.program);
         command.current_dir(state.path()).arg("send").args(alone);
-        command
-            .args(["--ticket-type", "addresses"])
-            .arg(&self.source);
+        command.args(["--ticket-type", "addresses"]).arg(&self.source);
         let mut sender = Running::start(command)?;
         let (_, ticket) = sender.wait_for(|line| {
-            line.split_whitespace()
-                .find(|word| word.starts_with("blob"))
-                .map(str::to_owned)
+            line.split_whitespace().find(|word| word.starts_with("blob")).map(str::to_owned)
         })?;
         let mut command = Command::new(&self.program);
-        command
-            .current_dir(out)
-            .arg("receive")
-            .args(alone)
-            .arg(ticket);
+        command.current_dir(out).arg("receive").args(alone).arg(ticket);
         let receiver = Running::start(command)?;
         let started = receiver.started;
         let ended = receiver.finish()?;
@@ -234,12 +179,7 @@ impl Contender for Sendme {
             peaks: Some([sent.peak_bytes, ended.usage.peak_bytes]),
         };
         let seconds = (ended.at - started).as_secs_f64();
-        let receiving = Sample {
-            name: SENDME_RECEIVE,
-            seconds,
-            cpu_s: None,
-            peaks: None,
-        };
+        let receiving = Sample { name: SENDME_RECEIVE, seconds, cpu_s: None, peaks: None };
         Ok(vec![whole, receiving])
     }
 }
@@ -249,9 +189,7 @@ fn find(name: &'static str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path);
     let folders = folders.chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from));
-    let found = folders
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file());
+    let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
     Ok(found.ok_or(NotInstalled(name))?)
 }
 
@@ -261,14 +199,8 @@ fn is_root() -> bool {
 
 /// The folder of a path, and its name.
 fn parts(source: &Path) -> Result<(String, String)> {
-    let folder = source
-        .parent()
-        .and_then(Path::to_str)
-        .context("the source is in a folder")?;
-    let name = source
-        .file_name()
-        .and_then(|name| name.to_str())
-        .context("it has a name")?;
+    let folder = source.parent().and_then(Path::to_str).context("the source is in a folder")?;
+    let name = source.file_name().and_then(|name| name.to_str()).context("it has a name")?;
     Ok((folder.to_owned(), name.to_owned()))
 }
 

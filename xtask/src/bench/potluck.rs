@@ -53,16 +53,12 @@ impl Potluck {
                 command.env_remove(name);
             }
         }
-        command
-            .env("POTLUCK_HOME", home)
-            .env("POTLUCK_LISTEN", "127.0.0.1:0");
+        command.env("POTLUCK_HOME", home).env("POTLUCK_LISTEN", "127.0.0.1:0");
         command
     }
 
     fn home(&self) -> Result<tempfile::TempDir> {
-        Ok(tempfile::Builder::new()
-            .prefix("home-")
-            .tempdir_in(&self.scratch)?)
+        Ok(tempfile::Builder::new().prefix("home-").tempdir_in(&self.scratch)?)
     }
 
     /// Starts to share a path and waits for the ticket.
@@ -72,21 +68,14 @@ impl Potluck {
         command.arg("share").arg(path).arg("--json");
         let mut running = Running::start(command)?;
         let (ready, ticket) = running.wait_for(ticket_in)?;
-        Ok(Sharer {
-            running,
-            ticket,
-            ready,
-            _home: home,
-        })
+        Ok(Sharer { running, ticket, ready, _home: home })
     }
 
     /// Gets a ticket into a folder and checks what came, if told to.
     fn get(&self, sharer: &Sharer, source: &Path, out: &Path, check: bool) -> Result<Got> {
         let home = self.home()?;
         let mut command = self.command(home.path());
-        command
-            .args(["get", &sharer.ticket, "--json", "-o"])
-            .arg(out);
+        command.args(["get", &sharer.ticket, "--json", "-o"]).arg(out);
         let before = sharer.running.usage();
         let running = Running::start(command)?;
         let started = running.started;
@@ -109,11 +98,7 @@ impl Potluck {
         let started = Instant::now();
         let status = Command::new(&self.binary).arg("--version").output()?.status;
         let taken = started.elapsed().as_secs_f64();
-        if status.success() {
-            Ok(taken)
-        } else {
-            bail!("--version ended with {status}")
-        }
+        if status.success() { Ok(taken) } else { bail!("--version ended with {status}") }
     }
 }
 
@@ -136,11 +121,7 @@ impl Getting {
     /// Shares the source, hashing included, before anything is measured.
     pub fn new(potluck: &Potluck, source: &Path) -> Result<Self> {
         let sharer = potluck.share(source)?;
-        Ok(Self {
-            potluck: potluck.clone(),
-            source: source.to_owned(),
-            sharer,
-        })
+        Ok(Self { potluck: potluck.clone(), source: source.to_owned(), sharer })
     }
 }
 
@@ -149,19 +130,9 @@ impl Contender for Getting {
         let got = self.potluck.get(&self.sharer, &self.source, out, first)?;
         let seconds = (got.ended - got.started).as_secs_f64();
         let (cpu_s, peaks) = (Some(got.cpu_s), Some(got.peaks));
-        let mut samples = vec![Sample {
-            name: GET,
-            seconds,
-            cpu_s,
-            peaks,
-        }];
+        let mut samples = vec![Sample { name: GET, seconds, cpu_s, peaks }];
         if let Some(seconds) = got.fetching_s {
-            samples.push(Sample {
-                name: FETCHING,
-                seconds,
-                cpu_s: None,
-                peaks: None,
-            });
+            samples.push(Sample { name: FETCHING, seconds, cpu_s: None, peaks: None });
         }
         Ok(samples)
     }
@@ -184,12 +155,7 @@ impl Contender for Whole {
         let got = self.potluck.get(&sharer, &self.source, out, first)?;
         let seconds = (got.ended - started).as_secs_f64();
         let cpu_s = Some(got.cpu_s + hashing);
-        Ok(vec![Sample {
-            name: WHOLE,
-            seconds,
-            cpu_s,
-            peaks: Some(got.peaks),
-        }])
+        Ok(vec![Sample { name: WHOLE, seconds, cpu_s, peaks: Some(got.peaks) }])
     }
 }
 
@@ -223,11 +189,7 @@ fn fetching_s(lines: &[(Instant, String)], end: Instant) -> Option<f64> {
 /// Where the source ended up: under its name in the folder, or as the folder.
 fn arrived(source: &Path, out: &Path) -> Result<PathBuf> {
     let named = out.join(source.file_name().context("the source has a name")?);
-    Ok(if fs::symlink_metadata(&named).is_ok() {
-        named
-    } else {
-        out.to_owned()
-    })
+    Ok(if fs::symlink_metadata(&named).is_ok() { named } else { out.to_owned() })
 }
 
 #[cfg(test)]
@@ -248,17 +210,10 @@ mod tests {
     fn fetching_is_measured_between_its_stages() {
         let start = Instant::now();
         let at = |ms: u64, stage: &str| {
-            (
-                start + Duration::from_millis(ms),
-                format!(r#"{{"type":"stage","stage":"{stage}"}}"#),
-            )
+            (start + Duration::from_millis(ms), format!(r#"{{"type":"stage","stage":"{stage}"}}"#))
         };
         let end = start + Duration::from_millis(900);
-        let lines = [
-            at(100, "connecting"),
-            at(200, "fetching"),
-            at(700, "finishing"),
-        ];
+        let lines = [at(100, "connecting"), at(200, "fetching"), at(700, "finishing")];
         assert_eq!(fetching_s(&lines, end), Some(0.5));
         assert_eq!(fetching_s(&lines[..2], end), Some(0.7));
         assert_eq!(fetching_s(&lines[..1], end), None);

@@ -48,16 +48,9 @@ pub fn print(contests: &[Contest], startup: Option<&Startup>, goals: &[Goal]) {
     }
     println!("\n{:<66}{:>9}{:>12}", "goal", "measured", "wanted");
     for goal in goals {
-        let wanted = format!(
-            "{} {:.2}",
-            if goal.at_most { "<=" } else { ">=" },
-            goal.border
-        );
+        let wanted = format!("{} {:.2}", if goal.at_most { "<=" } else { ">=" }, goal.border);
         let verdict = if goal.passed() { "pass" } else { "MISS" };
-        println!(
-            "{:<66}{:>9.2}{wanted:>12}  {verdict}",
-            goal.what, goal.measured
-        );
+        println!("{:<66}{:>9.2}{wanted:>12}  {verdict}", goal.what, goal.measured);
     }
 }
 
@@ -66,10 +59,7 @@ pub fn to_json(contests: &[Contest], startup: Option<&Startup>, goals: &[Goal]) 
     let contests: Vec<Value> = contests
         .iter()
         .map(|contest| {
-            let rows: Vec<Value> = rows(contest)
-                .iter()
-                .map(|row| row.to_json(contest))
-                .collect();
+            let rows: Vec<Value> = rows(contest).iter().map(|row| row.to_json(contest)).collect();
             json!({
                 "title": contest.title,
                 "bytes": contest.bytes,
@@ -129,10 +119,7 @@ fn rows(contest: &Contest) -> Vec<Row> {
         Some(Row {
             name,
             seconds,
-            best_s: contest
-                .of(name)
-                .map(|sample| sample.seconds)
-                .fold(f64::INFINITY, f64::min),
+            best_s: contest.of(name).map(|sample| sample.seconds).fold(f64::INFINITY, f64::min),
             mb_s: mb(contest.bytes) / seconds,
             times_floor: floor.map(|floor| seconds / floor),
             cpu_s: median(contest.of(name).filter_map(|sample| sample.cpu_s).collect()),

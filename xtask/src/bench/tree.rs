@@ -39,11 +39,7 @@ pub fn make_tree(root: &Path, count: usize, size: u64) -> Result<()> {
         if index % FILES_PER_FOLDER == 0 {
             fs::create_dir_all(&folder)?;
         }
-        make_file(
-            &folder.join(format!("file-{index:05}.bin")),
-            size,
-            index as u64,
-        )?;
+        make_file(&folder.join(format!("file-{index:05}.bin")), size, index as u64)?;
     }
     Ok(())
 }
@@ -54,9 +50,8 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     if kind.is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut names = fs::read_dir(path)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
+    let mut names =
+        fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     names.sort();
     let mut found = Vec::new();
     for name in names.into_iter().filter(|name| !name.is_symlink()) {
@@ -77,21 +72,11 @@ pub fn empty_files(path: &Path) -> Result<()> {
 pub fn ensure_same(source: &Path, target: &Path) -> Result<()> {
     let (sources, targets) = (files(source)?, files(target)?);
     let names = |root: &Path, paths: &[PathBuf]| -> Result<Vec<PathBuf>> {
-        paths
-            .iter()
-            .map(|path| Ok(path.strip_prefix(root)?.to_owned()))
-            .collect()
+        paths.iter().map(|path| Ok(path.strip_prefix(root)?.to_owned())).collect()
     };
-    ensure!(
-        names(source, &sources)? == names(target, &targets)?,
-        "other files arrived"
-    );
+    ensure!(names(source, &sources)? == names(target, &targets)?, "other files arrived");
     for (sent, received) in sources.iter().zip(&targets) {
-        ensure!(
-            same_bytes(sent, received)?,
-            "{} arrived changed",
-            received.display()
-        );
+        ensure!(same_bytes(sent, received)?, "{} arrived changed", received.display());
     }
     Ok(())
 }
@@ -141,10 +126,8 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         make_tree(scratch.path(), 300, 16).expect("is made");
         let files = files(scratch.path()).expect("is listed");
-        let contents: std::collections::BTreeSet<_> = files
-            .iter()
-            .map(|path| fs::read(path).expect("is there"))
-            .collect();
+        let contents: std::collections::BTreeSet<_> =
+            files.iter().map(|path| fs::read(path).expect("is there")).collect();
         assert_eq!(contents.len(), 300);
     }
 }

@@ -39,12 +39,7 @@ fn value(expression: &Expr) -> Option<u128> {
         Expr::Paren(inner) => value(&inner.expr),
         Expr::Cast(cast) => value(&cast.expr),
         Expr::Path(path) => {
-            let names: Vec<_> = path
-                .path
-                .segments
-                .iter()
-                .map(|s| s.ident.to_string())
-                .collect();
+            let names: Vec<_> = path.path.segments.iter().map(|s| s.ident.to_string()).collect();
             match names.join("::").as_str() {
                 "u32::MAX" => Some(u32::MAX.into()),
                 "u64::MAX" => Some(u64::MAX.into()),
@@ -65,10 +60,7 @@ pub fn stated(rest: &str) -> Option<u128> {
     let number: u128 = digits.replace([',', '_'], "").parse().ok()?;
     let scales = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
     let unit = unit.trim_start();
-    let scale = scales
-        .iter()
-        .find(|(name, _)| unit.starts_with(name))
-        .map_or(0, |(_, log2)| *log2);
+    let scale = scales.iter().find(|(name, _)| unit.starts_with(name)).map_or(0, |(_, log2)| *log2);
     number.checked_shl(scale)
 }
 

@@ -37,32 +37,18 @@ impl Finding {
         mend: impl Into<String>,
     ) -> Self {
         let (what, mend) = (what.into(), mend.into());
-        Self {
-            file: file.to_owned(),
-            line,
-            level: Level::Fail,
-            what,
-            why,
-            mend,
-        }
+        Self { file: file.to_owned(), line, level: Level::Fail, what, why, mend }
     }
 
     /// The same finding as a warning.
     pub fn warning(self) -> Self {
-        Self {
-            level: Level::Warn,
-            ..self
-        }
+        Self { level: Level::Warn, ..self }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = if self.level == Level::Warn {
-            "warning: "
-        } else {
-            ""
-        };
+        let level = if self.level == Level::Warn { "warning: " } else { "" };
         write!(f, "{}:{}: {level}{}", self.file, self.line, self.what)?;
         write!(f, "; why: {}; mend: {}", self.why, self.mend)
     }

@@ -58,18 +58,11 @@ impl<'a> Comment<'a> {
     fn read(line: &'a str) -> Option<Self> {
         let start = line.trim_start();
         let indent = &line[..line.len() - start.len()];
-        let slashes = ["//!", "///", "//"]
-            .into_iter()
-            .find(|mark| start.starts_with(mark))?;
+        let slashes = ["//!", "///", "//"].into_iter().find(|mark| start.starts_with(mark))?;
         let rest = &start[slashes.len()..];
         let words = rest.trim_start();
         let space = &rest[..rest.len() - words.len()];
-        Some(Self {
-            indent,
-            slashes,
-            space,
-            words,
-        })
+        Some(Self { indent, slashes, space, words })
     }
 
     /// What goes before the words of a line that continues this one.
@@ -89,15 +82,9 @@ impl<'a> Comment<'a> {
         let room = COLUMNS - before.chars().count();
         let fits = |at: &usize| self.words[..*at].chars().count() <= room;
         let spaces = self.words.match_indices(' ').map(|(at, _)| at);
-        let at = spaces
-            .take_while(fits)
-            .filter(|at| !in_ticks(&self.words[..*at]))
-            .last()?;
+        let at = spaces.take_while(fits).filter(|at| !in_ticks(&self.words[..*at])).last()?;
         let (kept, moved) = self.words.split_at(at);
-        Some((
-            format!("{before}{}", kept.trim_end()),
-            moved.trim_start().to_owned(),
-        ))
+        Some((format!("{before}{}", kept.trim_end()), moved.trim_start().to_owned()))
     }
 
     /// The words of the next line, if it belongs to the same paragraph.
@@ -142,11 +129,7 @@ mod tests {
     #[test]
     fn words_beyond_the_border_move_to_a_new_line() {
         let text = format!("    /// {}\n    field: u8,\n", words(20));
-        let folded = format!(
-            "    /// {}\n    /// {}\n    field: u8,\n",
-            words(18),
-            words(2)
-        );
+        let folded = format!("    /// {}\n    /// {}\n    field: u8,\n", words(18), words(2));
         assert_eq!(fold(&text), folded);
     }
 

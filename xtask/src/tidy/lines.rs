@@ -60,10 +60,7 @@ fn promise(at: (&str, usize), line: &str) -> Option<Finding> {
             let before = line[..start].chars().next_back();
             let rest = &line[start + word.len()..];
             let whole = before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
-                && rest
-                    .chars()
-                    .next()
-                    .is_none_or(|c| !c.is_alphanumeric() && c != '_');
+                && rest.chars().next().is_none_or(|c| !c.is_alphanumeric() && c != '_');
             whole && !rest.starts_with("(#")
         })
     })?;
@@ -105,9 +102,7 @@ fn silenced_test(at: (&str, usize), line: &str) -> Option<Finding> {
 
 fn opening(file: &str, text: &str) -> Option<Finding> {
     let first = text.lines().next().unwrap_or_default();
-    let says = first
-        .strip_prefix("//!")
-        .is_some_and(|rest| rest.trim().len() > 2);
+    let says = first.strip_prefix("//!").is_some_and(|rest| rest.trim().len() > 2);
     (!says).then(|| {
         Finding::fail(
             (file, 1),
@@ -161,10 +156,7 @@ mod tests {
     const OPENING: &str = "//! A file about something.\n";
 
     fn found(file: &str, text: &str) -> Vec<String> {
-        check(file, text)
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect()
+        check(file, text).into_iter().map(|finding| finding.what).collect()
     }
 
     fn rust(body: &str) -> Vec<String> {
@@ -180,10 +172,7 @@ mod tests {
     fn a_path_of_one_machine_is_found_in_any_file_and_only_there() {
         for place in ["work", "root", "tmp/bash"] {
             let line = format!("see \"/{place}/x\"\n");
-            assert_eq!(
-                found("docs/a.md", &line),
-                [format!("a path of one machine, /{place}")]
-            );
+            assert_eq!(found("docs/a.md", &line), [format!("a path of one machine, /{place}")]);
         }
         assert!(found("docs/a.md", "https://x.example/work/a and docs/root/b\n").is_empty());
         assert!(found("docs/a.md", "a /workshop/ and /rooted/ things\n").is_empty());
@@ -192,10 +181,7 @@ mod tests {
     #[test]
     fn a_promise_needs_an_issue() {
         let word = ["TO", "DO"].concat();
-        assert_eq!(
-            rust(&format!("// {word}: later\n")),
-            [format!("a bare {word}")]
-        );
+        assert_eq!(rust(&format!("// {word}: later\n")), [format!("a bare {word}")]);
         assert!(rust(&format!("// {word}(#12): later\n")).is_empty());
         assert!(rust(&format!("const {word}S: u8 = 1;\n")).is_empty());
     }
@@ -206,19 +192,13 @@ mod tests {
         assert_eq!(rust(&long), ["a line of 153 columns, more than 100"]);
         assert!(rust(&format!("// https://x.example/{}\n", "a".repeat(120))).is_empty());
         let wide_letters = format!("// {}\n", "日".repeat(97));
-        assert!(
-            rust(&wide_letters).is_empty(),
-            "columns are characters, not bytes"
-        );
+        assert!(rust(&wide_letters).is_empty(), "columns are characters, not bytes");
     }
 
     #[test]
     fn a_test_in_a_comment_is_found_unless_it_documents() {
         assert_eq!(rust("    // #[test]\n"), ["a test that is commented out"]);
-        assert_eq!(
-            rust("// #[tokio::test]\n"),
-            ["a test that is commented out"]
-        );
+        assert_eq!(rust("// #[tokio::test]\n"), ["a test that is commented out"]);
         assert!(rust("/// Put `#[test]` above it.\npub fn f() {}\n").is_empty());
     }
 
@@ -234,30 +214,15 @@ mod tests {
     fn a_file_may_grow_only_so_far() {
         let lines = |count: usize| format!("{OPENING}{}", "\n".repeat(count - 1));
         assert!(check("a.rs", &lines(500)).is_empty());
-        assert_eq!(
-            check("a.rs", &lines(501))[0].level,
-            super::super::Level::Warn
-        );
-        assert_eq!(
-            check("a.rs", &lines(800))[0].level,
-            super::super::Level::Warn
-        );
-        assert_eq!(
-            check("a.rs", &lines(801))[0].level,
-            super::super::Level::Fail
-        );
+        assert_eq!(check("a.rs", &lines(501))[0].level, super::super::Level::Warn);
+        assert_eq!(check("a.rs", &lines(800))[0].level, super::super::Level::Warn);
+        assert_eq!(check("a.rs", &lines(801))[0].level, super::super::Level::Fail);
     }
 
     #[test]
     fn a_drawer_is_found_as_file_and_as_folder() {
-        assert_eq!(
-            found("crates/base/src/util.rs", OPENING),
-            ["a module named `util`"]
-        );
-        assert_eq!(
-            found("crates/base/src/common/x.rs", OPENING),
-            ["a module named `common`"]
-        );
+        assert_eq!(found("crates/base/src/util.rs", OPENING), ["a module named `util`"]);
+        assert_eq!(found("crates/base/src/common/x.rs", OPENING), ["a module named `common`"]);
         assert!(found("crates/base/src/utility.rs", OPENING).is_empty());
     }
 }

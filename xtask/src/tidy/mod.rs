@@ -43,10 +43,7 @@ pub fn run(args: &Args) -> Result<()> {
     for finding in &findings {
         println!("{finding}");
     }
-    let failures = findings
-        .iter()
-        .filter(|finding| finding.level == Level::Fail)
-        .count();
+    let failures = findings.iter().filter(|finding| finding.level == Level::Fail).count();
     let warnings = findings.len() - failures;
     if failures > 0 {
         bail!("tidy found {failures} to mend and {warnings} to think about");

@@ -40,9 +40,7 @@ pub fn check(project: &Project) -> Result<Vec<Finding>> {
         findings.extend(bans(&file, &project.read(&file).unwrap_or_default()));
     }
     for package in project.metadata.workspace_packages() {
-        let file = package
-            .manifest_path
-            .strip_prefix(&project.metadata.workspace_root);
+        let file = package.manifest_path.strip_prefix(&project.metadata.workspace_root);
         let file = file.context("a member outside the checkout")?.to_string();
         findings.extend(manifest(&file, &project.read(&file)?)?);
     }
@@ -56,9 +54,7 @@ pub fn check(project: &Project) -> Result<Vec<Finding>> {
 }
 
 fn bans(file: &str, text: &str) -> Vec<Finding> {
-    let missing = BANS
-        .iter()
-        .filter(|ban| !text.contains(&format!("\"{ban}\"")));
+    let missing = BANS.iter().filter(|ban| !text.contains(&format!("\"{ban}\"")));
     let finding = |ban: &&str| {
         Finding::fail(
             (file, 1),
@@ -86,13 +82,8 @@ fn manifest(file: &str, text: &str) -> Result<Vec<Finding>> {
         let Some(table) = parsed.get(section).and_then(toml::Value::as_table) else {
             continue;
         };
-        for (name, _) in table
-            .iter()
-            .filter(|(_, value)| !from_workspace(Some(value)))
-        {
-            let line = text
-                .lines()
-                .position(|line| line.starts_with(name.as_str()));
+        for (name, _) in table.iter().filter(|(_, value)| !from_workspace(Some(value))) {
+            let line = text.lines().position(|line| line.starts_with(name.as_str()));
             findings.push(Finding::fail(
                 (file, line.map_or(1, |index| index + 1)),
                 format!("`{name}` has its own version here"),
@@ -105,10 +96,7 @@ fn manifest(file: &str, text: &str) -> Result<Vec<Finding>> {
 }
 
 fn from_workspace(value: Option<&toml::Value>) -> bool {
-    value
-        .and_then(|value| value.get("workspace"))
-        .and_then(toml::Value::as_bool)
-        == Some(true)
+    value.and_then(|value| value.get("workspace")).and_then(toml::Value::as_bool) == Some(true)
 }
 
 /// What the table of dependencies must say of one of them.
@@ -120,10 +108,7 @@ struct Wanted {
 }
 
 fn wanted(project: &Project) -> Result<Vec<Wanted>> {
-    let root: toml::Table = project
-        .read("Cargo.toml")?
-        .parse()
-        .context("parsing Cargo.toml")?;
+    let root: toml::Table = project.read("Cargo.toml")?.parse().context("parsing Cargo.toml")?;
     let listed = root
         .get("workspace")
         .and_then(|workspace| workspace.get("dependencies"))
@@ -136,15 +121,8 @@ fn wanted(project: &Project) -> Result<Vec<Wanted>> {
         .map(|dependency| dependency.name.as_str())
         .collect();
     let mut wanted = Vec::new();
-    for (name, value) in listed
-        .iter()
-        .filter(|(_, value)| value.get("path").is_none())
-    {
-        let version = value
-            .get("version")
-            .unwrap_or(value)
-            .as_str()
-            .unwrap_or_default();
+    for (name, value) in listed.iter().filter(|(_, value)| value.get("path").is_none()) {
+        let version = value.get("version").unwrap_or(value).as_str().unwrap_or_default();
         wanted.push(Wanted {
             name: name.clone(),
             version: version.to_owned(),
@@ -157,14 +135,9 @@ fn wanted(project: &Project) -> Result<Vec<Wanted>> {
 
 /// The licence that the newest locked version declares; empty if it is not locked.
 fn licence(metadata: &Metadata, name: &str) -> String {
-    let versions = metadata
-        .packages
-        .iter()
-        .filter(|package| package.name.as_str() == name);
+    let versions = metadata.packages.iter().filter(|package| package.name.as_str() == name);
     let newest = versions.max_by(|a, b| a.version.cmp(&b.version));
-    newest
-        .and_then(|package| package.license.clone())
-        .unwrap_or_default()
+    newest.and_then(|package| package.license.clone()).unwrap_or_default()
 }
 
 fn dependencies(table: &str, wanted: &[Wanted]) -> Vec<Finding> {
@@ -202,12 +175,7 @@ fn dependencies(table: &str, wanted: &[Wanted]) -> Vec<Finding> {
         if !wanted.iter().any(|one| one.name == name) {
             let what = format!("`{name}` is listed and not in [workspace.dependencies]");
             let why = "a list with leftovers is not believed";
-            findings.push(Finding::fail(
-                (DEPENDENCIES, line),
-                what,
-                why,
-                "delete the row",
-            ));
+            findings.push(Finding::fail((DEPENDENCIES, line), what, why, "delete the row"));
         }
     }
     findings
@@ -217,18 +185,12 @@ fn dependencies(table: &str, wanted: &[Wanted]) -> Vec<Finding> {
 fn rows(table: &str) -> BTreeMap<&str, (usize, Vec<&str>)> {
     let mut rows = BTreeMap::new();
     for (index, line) in table.lines().enumerate() {
-        let Some(inner) = line
-            .trim()
-            .strip_prefix('|')
-            .and_then(|row| row.strip_suffix('|'))
+        let Some(inner) = line.trim().strip_prefix('|').and_then(|row| row.strip_suffix('|'))
         else {
             continue;
         };
         let cells: Vec<&str> = inner.split('|').map(str::trim).collect();
-        if let Some(name) = cells[0]
-            .strip_prefix('`')
-            .and_then(|cell| cell.strip_suffix('`'))
-        {
+        if let Some(name) = cells[0].strip_prefix('`').and_then(|cell| cell.strip_suffix('`')) {
             rows.insert(name, (index + 1, cells));
         }
     }
@@ -273,12 +235,7 @@ mod tests {
 
     fn wants(used: bool) -> [Wanted; 1] {
         let text = |text: &str| text.to_owned();
-        [Wanted {
-            name: text("serde"),
-            version: text("1"),
-            licence: text("MIT"),
-            used,
-        }]
+        [Wanted { name: text("serde"), version: text("1"), licence: text("MIT"), used }]
     }
 
     #[test]
@@ -290,25 +247,16 @@ mod tests {
 
     #[test]
     fn the_table_of_dependencies_is_complete_true_and_without_leftovers() {
-        assert_eq!(
-            whats(dependencies("", &wants(true))),
-            ["`serde` is not listed"]
-        );
+        assert_eq!(whats(dependencies("", &wants(true))), ["`serde` is not listed"]);
         let other = ["`serde` has another version line or licence"];
         let table = "| `serde` | 2 | MIT | reads and writes values |\n";
         assert_eq!(whats(dependencies(table, &wants(true))), other);
         let table = "| `serde` | 1 | GPL-3.0 | reads and writes values |\n";
         assert_eq!(whats(dependencies(table, &wants(true))), other);
         let table = "| `serde` | 1 | MIT | |\n";
-        assert_eq!(
-            whats(dependencies(table, &wants(true))),
-            ["`serde` has no reason"]
-        );
+        assert_eq!(whats(dependencies(table, &wants(true))), ["`serde` has no reason"]);
         let table = "| `serde` | 1 | MIT | reads and writes values |\n";
-        assert_eq!(
-            whats(dependencies(table, &wants(false))),
-            ["no crate uses `serde`"]
-        );
+        assert_eq!(whats(dependencies(table, &wants(false))), ["no crate uses `serde`"]);
         let leftover = "`serde` is listed and not in [workspace.dependencies]";
         assert_eq!(whats(dependencies(table, &[])), [leftover]);
     }
@@ -330,10 +278,7 @@ mod tests {
         let bad = "[dependencies]\nserde = \"1\"\n";
         let found = manifest("Cargo.toml", bad).expect("is TOML");
         assert_eq!(found[1].line, 2);
-        let what = [
-            "no `[lints] workspace = true`",
-            "`serde` has its own version here",
-        ];
+        let what = ["no `[lints] workspace = true`", "`serde` has its own version here"];
         assert_eq!(whats(found), what);
     }
 

@@ -19,19 +19,10 @@ pub fn check(file: &str, text: &str) -> Vec<Finding> {
         Err(error) => {
             let line = error.span().start().line;
             let (why, mend) = ("what cannot be read cannot be checked", "mend the syntax");
-            return vec![Finding::fail(
-                (file, line),
-                format!("no Rust: {error}"),
-                why,
-                mend,
-            )];
+            return vec![Finding::fail((file, line), format!("no Rust: {error}"), why, mend)];
         }
     };
-    let mut walk = Walk {
-        file,
-        in_tests: is_test_file(file),
-        findings: Vec::new(),
-    };
+    let mut walk = Walk { file, in_tests: is_test_file(file), findings: Vec::new() };
     walk.visit_file(&parsed);
     walk.findings
 }
@@ -51,8 +42,7 @@ impl<'ast> Visit<'ast> for Walk<'_> {
         let name = module.ident.to_string();
         // A module in a file of its own is found by the file's name.
         if is_drawer(&name) && module.content.is_some() {
-            self.findings
-                .push(drawer((self.file, line(module.ident.span())), &name));
+            self.findings.push(drawer((self.file, line(module.ident.span())), &name));
         }
         let outside = self.in_tests;
         self.in_tests |= module.attrs.iter().any(is_cfg_test);
@@ -116,8 +106,7 @@ impl Walk<'_> {
         why: &'static str,
         mend: impl Into<String>,
     ) {
-        self.findings
-            .push(Finding::fail((self.file, line(span)), what, why, mend));
+        self.findings.push(Finding::fail((self.file, line(span)), what, why, mend));
     }
 
     fn function(&mut self, signature: &Signature, body: &Block) {
@@ -127,10 +116,7 @@ impl Walk<'_> {
         if lines > FUNCTION_LINES {
             self.fail(
                 signature.ident.span(),
-                format!(
-                    "`{}` has {lines} lines, more than {FUNCTION_LINES}",
-                    signature.ident
-                ),
+                format!("`{}` has {lines} lines, more than {FUNCTION_LINES}", signature.ident),
                 "a function that became a place is read by nobody",
                 "let it hold the `match`, and give each arm's work a name",
             );
@@ -203,10 +189,7 @@ mod tests {
     }
 
     fn function(lines: usize) -> String {
-        format!(
-            "fn f() {{\n{}}}\n",
-            "    // \"{{\" '{' one\n".repeat(lines - 2)
-        )
+        format!("fn f() {{\n{}}}\n", "    // \"{{\" '{' one\n".repeat(lines - 2))
     }
 
     #[test]
@@ -227,23 +210,11 @@ mod tests {
 
     #[test]
     fn globs_are_found_wherever_they_hide() {
-        assert_eq!(
-            found("use std::fs::*;\n"),
-            ["1: a glob import, `use std::fs::*`"]
-        );
+        assert_eq!(found("use std::fs::*;\n"), ["1: a glob import, `use std::fs::*`"]);
         let grouped = "use std::{fmt, io::{self, prelude::*}};\n";
-        assert_eq!(
-            found(grouped),
-            ["1: a glob import, `use std::io::prelude::*`"]
-        );
-        assert_eq!(
-            found("pub use inner::*;\n"),
-            ["1: a glob import, `use inner::*`"]
-        );
-        assert_eq!(
-            found("use super::*;\n"),
-            ["1: a glob import, `use super::*`"]
-        );
+        assert_eq!(found(grouped), ["1: a glob import, `use std::io::prelude::*`"]);
+        assert_eq!(found("pub use inner::*;\n"), ["1: a glob import, `use inner::*`"]);
+        assert_eq!(found("use super::*;\n"), ["1: a glob import, `use super::*`"]);
     }
 
     #[test]
@@ -260,10 +231,7 @@ mod tests {
 
     #[test]
     fn an_ignored_test_is_found_with_and_without_a_reason() {
-        assert_eq!(
-            found("#[test]\n#[ignore]\nfn a() {}\n"),
-            ["2: a test that is ignored"]
-        );
+        assert_eq!(found("#[test]\n#[ignore]\nfn a() {}\n"), ["2: a test that is ignored"]);
         let reason = "#[test]\n#[ignore = \"slow\"]\nfn a() {}\n";
         assert_eq!(found(reason), ["2: a test that is ignored"]);
     }
@@ -271,10 +239,7 @@ mod tests {
     #[test]
     fn names_without_meaning_are_found() {
         assert_eq!(found("mod util {}\n"), ["1: a module named `util`"]);
-        assert_eq!(
-            found("struct PeerManager;\n"),
-            ["1: a type named `PeerManager`"]
-        );
+        assert_eq!(found("struct PeerManager;\n"), ["1: a type named `PeerManager`"]);
         assert_eq!(found("enum Manager {}\n"), ["1: a type named `Manager`"]);
         assert!(found("struct Managed;\n").is_empty());
     }

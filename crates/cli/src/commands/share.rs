@@ -146,6 +146,10 @@ async fn serve(
         }
     };
     let output = meter.finish();
+    // What this command began to share ends with it; what was shared before goes on being shared.
+    if !info.known_before {
+        let _ = door.ask(Command::Unshare { id: info.id.to_string() }).await;
+    }
     if result.is_ok() {
         let again = "Stopped serving; the same command serves it again, under the same ticket.";
         context.ui.note(again);

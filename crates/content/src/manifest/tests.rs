@@ -9,35 +9,16 @@ fn path(text: &str) -> RelPath {
 }
 
 fn file(at: &str, size: u64) -> Entry {
-    let id = if size == 0 {
-        hash(&[])
-    } else {
-        ContentId([9; 32])
-    };
-    Entry {
-        path: path(at),
-        kind: Kind::File {
-            size,
-            id,
-            executable: false,
-        },
-    }
+    let id = if size == 0 { hash(&[]) } else { ContentId([9; 32]) };
+    Entry { path: path(at), kind: Kind::File { size, id, executable: false } }
 }
 
 fn link(at: &str, target: &str) -> Entry {
-    Entry {
-        path: path(at),
-        kind: Kind::Link {
-            target: target.to_owned(),
-        },
-    }
+    Entry { path: path(at), kind: Kind::Link { target: target.to_owned() } }
 }
 
 fn folder(at: &str) -> Entry {
-    Entry {
-        path: path(at),
-        kind: Kind::Folder,
-    }
+    Entry { path: path(at), kind: Kind::Folder }
 }
 
 /// A manifest of raw entries, with a true count.
@@ -72,33 +53,19 @@ fn refusal(bytes: &[u8]) -> ManifestError {
 
 #[test]
 fn a_folder_survives_the_journey() {
-    let run = Kind::File {
-        size: 3,
-        id: hash(b"abc"),
-        executable: true,
-    };
+    let run = Kind::File { size: 3, id: hash(b"abc"), executable: true };
     let entries = vec![
         folder("empty"),
         file("b/c.txt", 1 << 40),
-        Entry {
-            path: path("b/run"),
-            kind: run,
-        },
+        Entry { path: path("b/run"), kind: run },
         link("b/up", "../a/deep"),
         file("a", 0),
         file("b-c", 7),
     ];
     let manifest = Manifest::new(entries).unwrap();
-    let order: Vec<_> = manifest
-        .entries()
-        .iter()
-        .map(|entry| entry.path.as_str())
-        .collect();
+    let order: Vec<_> = manifest.entries().iter().map(|entry| entry.path.as_str()).collect();
     assert_eq!(order, ["a", "b/c.txt", "b/run", "b/up", "b-c", "empty"]);
-    assert_eq!(
-        (manifest.files(), manifest.total_bytes()),
-        (4, (1 << 40) + 10)
-    );
+    assert_eq!((manifest.files(), manifest.total_bytes()), (4, (1 << 40) + 10));
     let bytes = manifest.encode();
     assert_eq!(manifest.id(), hash(&bytes));
     assert_eq!(Manifest::decode(&bytes), Ok(manifest));
@@ -122,12 +89,7 @@ fn the_id_of_a_manifest_longer_than_what_is_hashed_at_once_is_its_hash() {
 fn the_raw_entries_of_these_tests_are_good_as_they_stand() {
     let long = vec![b'n'; 200];
     let long = raw_entry(0, &long, &[]);
-    let all = [
-        raw_file("a"),
-        raw_link("b", b"a"),
-        raw_entry(2, b"c", &[0]),
-        long,
-    ];
+    let all = [raw_file("a"), raw_link("b", b"a"), raw_entry(2, b"c", &[0]), long];
     assert!(Manifest::decode(&raw(&all)).is_ok());
 }
 
@@ -141,12 +103,8 @@ fn what_is_no_manifest_is_refused() {
 
 #[test]
 fn a_manifest_cut_anywhere_is_refused() {
-    let all = [
-        raw_file("a"),
-        raw_link("b", b"a"),
-        raw_entry(2, b"c", &[0]),
-        raw_entry(0, b"d", &[]),
-    ];
+    let all =
+        [raw_file("a"), raw_link("b", b"a"), raw_entry(2, b"c", &[0]), raw_entry(0, b"d", &[])];
     let bytes = raw(&all);
     for len in 5..bytes.len() {
         assert_eq!(refusal(&bytes[..len]), ManifestError::Short, "cut at {len}");
@@ -164,15 +122,9 @@ fn bytes_after_the_end_are_refused() {
 #[test]
 fn numbers_have_one_form() {
     assert_eq!(refusal(b"PLMF\x01\x80\x00"), ManifestError::Number);
-    assert_eq!(
-        refusal(&raw(&[b"\x00\x81\x00a".to_vec()])),
-        ManifestError::Number
-    );
+    assert_eq!(refusal(&raw(&[b"\x00\x81\x00a".to_vec()])), ManifestError::Number);
     let size = [&[0x85, 0x00][..], &[9; 32]].concat();
-    assert_eq!(
-        refusal(&raw(&[raw_entry(1, b"a", &size)])),
-        ManifestError::Number
-    );
+    assert_eq!(refusal(&raw(&[raw_entry(1, b"a", &size)])), ManifestError::Number);
 }
 
 #[test]
@@ -184,16 +136,10 @@ fn a_count_beyond_the_limit_is_refused_before_anything_is_read() {
     };
     let over = limits::MANIFEST_ENTRIES + 1;
     assert_eq!(refusal(&count(over, &[])), ManifestError::TooManyEntries);
-    assert_eq!(
-        refusal(&count(usize::MAX, &[])),
-        ManifestError::TooManyEntries
-    );
+    assert_eq!(refusal(&count(usize::MAX, &[])), ManifestError::TooManyEntries);
     // An entry that would be refused otherwise: the count alone shows that the bytes are too few.
     let unknown = raw_entry(99, b"a", &[]);
-    assert_eq!(
-        refusal(&count(limits::MANIFEST_ENTRIES, &unknown)),
-        ManifestError::Short
-    );
+    assert_eq!(refusal(&count(limits::MANIFEST_ENTRIES, &unknown)), ManifestError::Short);
     assert_eq!(refusal(&count(2, &unknown)), ManifestError::Short);
     assert_eq!(refusal(&count(1, &unknown)), ManifestError::Kind(99));
 }
@@ -212,14 +158,8 @@ fn a_folder_with_more_than_a_manifest_holds_is_refused() {
     let encoded = check(&entries[..3], &Bounds::HOUSE).unwrap().encoded;
     let bounds = |entries, encoded| Bounds { entries, encoded };
     assert!(check(&entries[..3], &bounds(3, encoded)).is_ok());
-    assert_eq!(
-        check(&entries[..3], &bounds(2, encoded)),
-        Err(ManifestError::TooManyEntries)
-    );
-    assert_eq!(
-        check(&entries[..3], &bounds(3, encoded - 1)),
-        Err(ManifestError::TooLong)
-    );
+    assert_eq!(check(&entries[..3], &bounds(2, encoded)), Err(ManifestError::TooManyEntries));
+    assert_eq!(check(&entries[..3], &bounds(3, encoded - 1)), Err(ManifestError::TooLong));
     assert_eq!(Bounds::HOUSE.entries, limits::MANIFEST_ENTRIES);
     assert_eq!(Bounds::HOUSE.encoded, limits::MANIFEST_BYTES);
 }
@@ -227,10 +167,7 @@ fn a_folder_with_more_than_a_manifest_holds_is_refused() {
 #[test]
 fn an_entry_of_an_unknown_kind_is_refused() {
     for kind in 4..=255 {
-        assert_eq!(
-            refusal(&raw(&[raw_entry(kind, b"a", &[])])),
-            ManifestError::Kind(kind)
-        );
+        assert_eq!(refusal(&raw(&[raw_entry(kind, b"a", &[])])), ManifestError::Kind(kind));
     }
 }
 
@@ -255,17 +192,10 @@ fn a_path_that_leads_elsewhere_is_refused() {
     for text in bad {
         for kind in 0..=3 {
             let bytes = raw(&[raw_entry(kind, text.as_bytes(), &[0])]);
-            assert!(
-                matches!(refusal(&bytes), ManifestError::Path(_)),
-                "{text:?}"
-            );
+            assert!(matches!(refusal(&bytes), ManifestError::Path(_)), "{text:?}");
         }
     }
-    let long = [
-        "a".repeat(256),
-        vec!["a"; 129].join("/"),
-        vec!["abcdefghi"; 500].join("/"),
-    ];
+    let long = ["a".repeat(256), vec!["a"; 129].join("/"), vec!["abcdefghi"; 500].join("/")];
     for text in long {
         let bytes = raw(&[raw_entry(0, text.as_bytes(), &[])]);
         assert_eq!(refusal(&bytes), ManifestError::Path(PathError::TooLong));
@@ -276,23 +206,14 @@ fn a_path_that_leads_elsewhere_is_refused() {
 fn a_path_that_is_not_text_is_refused() {
     // A lone surrogate, an over-long slash, an over-long zero, half a character.
     for text in [&b"\xed\xa0\x80"[..], b"\xc0\xaf", b"\xc0\x80", b"a\xe2\x82"] {
-        assert_eq!(
-            refusal(&raw(&[raw_entry(0, text, &[])])),
-            ManifestError::NotText
-        );
-        assert_eq!(
-            refusal(&raw(&[raw_link("a", text)])),
-            ManifestError::NotText
-        );
+        assert_eq!(refusal(&raw(&[raw_entry(0, text, &[])])), ManifestError::NotText);
+        assert_eq!(refusal(&raw(&[raw_link("a", text)])), ManifestError::NotText);
     }
 }
 
 #[test]
 fn entries_out_of_order_are_refused() {
-    assert_eq!(
-        refusal(&raw(&[raw_file("b"), raw_file("a")])),
-        ManifestError::Order(path("a"))
-    );
+    assert_eq!(refusal(&raw(&[raw_file("b"), raw_file("a")])), ManifestError::Order(path("a")));
     // Names are compared, not bytes: what is below `a` comes before `a-b`.
     let bytes_order = raw(&[raw_file("a-b"), raw_file("a/b")]);
     assert_eq!(refusal(&bytes_order), ManifestError::Order(path("a/b")));
@@ -304,10 +225,7 @@ fn a_path_that_is_there_twice_is_refused() {
     let twice = ManifestError::Duplicate(path("a"));
     assert_eq!(refusal(&raw(&[raw_file("a"), raw_file("a")])), twice);
     assert_eq!(refusal(&raw(&[raw_link("a", b"b"), raw_file("a")])), twice);
-    assert_eq!(
-        Manifest::new(vec![file("a", 1), file("b", 1), folder("a")]),
-        Err(twice)
-    );
+    assert_eq!(Manifest::new(vec![file("a", 1), file("b", 1), folder("a")]), Err(twice));
 }
 
 #[test]
@@ -319,10 +237,7 @@ fn an_entry_below_something_that_contains_nothing_is_refused() {
         }
     }
     let entries = vec![file("a/b", 1), file("a-c", 1), folder("a")];
-    assert_eq!(
-        Manifest::new(entries),
-        Err(ManifestError::Below(path("a/b")))
-    );
+    assert_eq!(Manifest::new(entries), Err(ManifestError::Below(path("a/b"))));
     assert!(Manifest::new(vec![folder("a"), file("ab", 1)]).is_ok());
 }
 
@@ -346,47 +261,24 @@ fn a_link_that_leads_out_is_refused() {
     ];
     for target in out {
         let bytes = raw(&[raw_link("d/l", target.as_bytes())]);
-        assert_eq!(
-            refusal(&bytes),
-            ManifestError::Link(path("d/l")),
-            "{target:?}"
-        );
+        assert_eq!(refusal(&bytes), ManifestError::Link(path("d/l")), "{target:?}");
     }
-    assert_eq!(
-        refusal(&raw(&[raw_link("l", b"..")])),
-        ManifestError::Link(path("l"))
-    );
+    assert_eq!(refusal(&raw(&[raw_link("l", b"..")])), ManifestError::Link(path("l")));
     let long = "./".repeat(limits::PATH_BYTES / 2 + 1);
-    assert_eq!(
-        refusal(&raw(&[raw_link("l", long.as_bytes())])),
-        ManifestError::Link(path("l"))
-    );
+    assert_eq!(refusal(&raw(&[raw_link("l", long.as_bytes())])), ManifestError::Link(path("l")));
 }
 
 #[test]
 fn links_that_lead_out_only_together_are_refused() {
     // `a/b/up` leads to the top, so what looks like `a` to the eye is above the top on the disk.
-    let links = [
-        raw_link("a/b/up", b"../.."),
-        raw_link("out", b"a/b/up/../secret"),
-    ];
+    let links = [raw_link("a/b/up", b"../.."), raw_link("out", b"a/b/up/../secret")];
     assert_eq!(refusal(&raw(&links)), ManifestError::Link(path("out")));
     assert!(Manifest::decode(&raw(&links[..1])).is_ok());
 }
 
 #[test]
 fn a_link_within_the_folder_is_taken() {
-    for target in [
-        "x",
-        "./x",
-        "../x",
-        "..",
-        "../e/f/",
-        ".",
-        "a b",
-        "...",
-        "../.././../d/x/y",
-    ] {
+    for target in ["x", "./x", "../x", "..", "../e/f/", ".", "a b", "...", "../.././../d/x/y"] {
         assert!(link_stays_inside(&path("a/b/c/l"), target), "{target:?}");
     }
 }
@@ -408,10 +300,7 @@ fn a_file_larger_than_a_file_can_be_is_refused() {
 fn more_pieces_than_have_numbers_are_refused() {
     let half = 1 << 53;
     let (a, b) = (file("a", half), file("b", half));
-    assert_eq!(
-        Manifest::new(vec![a.clone(), b]),
-        Err(ManifestError::TooManyPieces)
-    );
+    assert_eq!(Manifest::new(vec![a.clone(), b]), Err(ManifestError::TooManyPieces));
     assert!(Manifest::new(vec![a, file("b", half - (4 << 20))]).is_ok());
     assert!(Manifest::new(vec![file("a", Layout::LEN_MAX)]).is_ok());
     let over = vec![file("a", Layout::LEN_MAX + 1)];
@@ -420,19 +309,9 @@ fn more_pieces_than_have_numbers_are_refused() {
 
 #[test]
 fn an_empty_file_has_the_hash_of_nothing() {
-    let kind = Kind::File {
-        size: 0,
-        id: ContentId([9; 32]),
-        executable: false,
-    };
-    let entry = Entry {
-        path: path("a"),
-        kind,
-    };
-    assert_eq!(
-        Manifest::new(vec![entry]),
-        Err(ManifestError::EmptyFile(path("a")))
-    );
+    let kind = Kind::File { size: 0, id: ContentId([9; 32]), executable: false };
+    let entry = Entry { path: path("a"), kind };
+    assert_eq!(Manifest::new(vec![entry]), Err(ManifestError::EmptyFile(path("a"))));
     let manifest = Manifest::decode(&raw(&[raw_entry(1, b"a", &[0])])).unwrap();
     assert_eq!(manifest.entries(), [file("a", 0)]);
 }
@@ -441,15 +320,10 @@ fn an_empty_file_has_the_hash_of_nothing() {
 fn paths_that_some_file_systems_take_for_one_are_found() {
     let collisions = |paths: &[&str]| {
         let manifest = Manifest::new(paths.iter().map(|path| file(path, 0)).collect()).unwrap();
-        manifest
-            .collisions()
-            .map(|(a, b)| (a.as_str().to_owned(), b.as_str().to_owned()))
+        manifest.collisions().map(|(a, b)| (a.as_str().to_owned(), b.as_str().to_owned()))
     };
     let both = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
-    assert_eq!(
-        collisions(&["README", "a", "readme"]),
-        both("README", "readme")
-    );
+    assert_eq!(collisions(&["README", "a", "readme"]), both("README", "readme"));
     assert_eq!(collisions(&["é", "e\u{301}"]), both("e\u{301}", "é"));
     // Folders, though what they contain differs; a folder and a file; deep below equal folders.
     assert_eq!(collisions(&["A/x", "B/z", "a/y"]), both("A", "a"));

@@ -9,24 +9,14 @@ use super::*;
 const NO_PROVIDERS: &[u8] = &[0];
 
 fn provider(direct: &[&str]) -> PeerAddr {
-    let direct = direct
-        .iter()
-        .map(|address| address.parse().unwrap())
-        .collect();
-    PeerAddr {
-        id: PeerId([0x5a; 32]),
-        direct,
-        relay: None,
-    }
+    let direct = direct.iter().map(|address| address.parse().unwrap()).collect();
+    PeerAddr { id: PeerId([0x5a; 32]), direct, relay: None }
 }
 
 fn film() -> Ticket {
     Ticket {
         content: ContentId([0xa5; 32]),
-        kind: TicketKind::File {
-            size: 1_468_006_400,
-            executable: false,
-        },
+        kind: TicketKind::File { size: 1_468_006_400, executable: false },
         name: RelPath::parse("holiday-film.mp4").unwrap(),
         providers: vec![provider(&["192.0.2.7:41641"])],
     }
@@ -35,12 +25,7 @@ fn film() -> Ticket {
 /// A ticket of these bytes with a true checksum.
 fn sealed(body: &[u8]) -> String {
     let bytes = [body, &checksum(body)].concat();
-    format!(
-        "pot1{}",
-        data_encoding::BASE32_NOPAD
-            .encode(&bytes)
-            .to_ascii_lowercase()
-    )
+    format!("pot1{}", data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
 }
 
 /// The body of a ticket for a file of five bytes, with the rest after the name.
@@ -65,26 +50,13 @@ fn reason(body: &[u8]) -> &'static str {
 fn a_ticket_prints_and_parses_back() {
     let relay = Some("https://relay.example:4443/".to_owned());
     let addresses = ["198.51.100.3:1", "[2001:db8::7]:65535"];
-    let providers = vec![
-        provider(&[]),
-        PeerAddr {
-            relay,
-            ..provider(&addresses)
-        },
-    ];
+    let providers = vec![provider(&[]), PeerAddr { relay, ..provider(&addresses) }];
     let run = Ticket {
-        kind: TicketKind::File {
-            size: 0,
-            executable: true,
-        },
+        kind: TicketKind::File { size: 0, executable: true },
         content: hash(&[]),
         ..film()
     };
-    let folder = Ticket {
-        kind: TicketKind::Folder,
-        providers,
-        ..film()
-    };
+    let folder = Ticket { kind: TicketKind::Folder, providers, ..film() };
     for ticket in [film(), run, folder] {
         assert_eq!(read(&ticket.to_string()), Ok(ticket));
     }
@@ -93,16 +65,10 @@ fn a_ticket_prints_and_parses_back() {
 #[test]
 fn a_ticket_for_a_file_at_one_address_is_short() {
     let text = film().to_string();
-    assert!(
-        (140..=170).contains(&text.len()),
-        "{} characters",
-        text.len()
-    );
+    assert!((140..=170).contains(&text.len()), "{} characters", text.len());
     assert!(
         text.starts_with("pot1")
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     );
 }
 
@@ -123,17 +89,9 @@ fn a_ticket_is_read_however_it_was_passed_on() {
 #[test]
 fn what_is_no_ticket_is_called_so() {
     let long = format!("pot1{}", "a".repeat(limits::TICKET_CHARS));
-    for text in [
-        "",
-        "pot",
-        "magnet:?xt=1",
-        "https://example.org",
-        "potluck:",
-        "potato",
-        "é",
-        "pöt1",
-        &long,
-    ] {
+    for text in
+        ["", "pot", "magnet:?xt=1", "https://example.org", "potluck:", "potato", "é", "pöt1", &long]
+    {
         assert_eq!(read(text), Err(TicketError::NotATicket), "{text:?}");
     }
 }
@@ -147,10 +105,7 @@ fn a_ticket_with_any_wrong_character_is_damaged() {
             assert!(changed == text || read(&changed).is_err(), "{changed}");
             if at + 1 < text.len() {
                 let verdict = read(&changed);
-                assert!(
-                    changed == text || verdict == Err(TicketError::Damaged),
-                    "{changed}"
-                );
+                assert!(changed == text || verdict == Err(TicketError::Damaged), "{changed}");
             }
         }
     }
@@ -160,11 +115,7 @@ fn a_ticket_with_any_wrong_character_is_damaged() {
 fn a_ticket_that_lost_its_end_is_damaged() {
     let text = film().to_string();
     for len in PREFIX.len()..text.len() {
-        assert_eq!(
-            read(&text[..len]),
-            Err(TicketError::Damaged),
-            "{len} characters"
-        );
+        assert_eq!(read(&text[..len]), Err(TicketError::Damaged), "{len} characters");
     }
 }
 
@@ -222,10 +173,7 @@ fn a_forged_name_is_refused() {
         "gpj.\u{202e}exe",
     ];
     for name in bad {
-        assert!(
-            reason(&named(name.as_bytes(), NO_PROVIDERS)).contains("name"),
-            "{name:?}"
-        );
+        assert!(reason(&named(name.as_bytes(), NO_PROVIDERS)).contains("name"), "{name:?}");
     }
     assert!(reason(&named(b"\xff", NO_PROVIDERS)).contains("UTF-8"));
     assert!(read(&sealed(&named(&[b'n'; 255], NO_PROVIDERS))).is_ok());
@@ -239,12 +187,7 @@ fn forged_providers_are_refused() {
     let many = [&[count][..], &[0; 34].repeat(count.into())].concat();
     assert!(reason(&named(b"x", &many)).contains("too many providers"));
     let count = limits::PEER_ADDRS as u8 + 1;
-    let many = [
-        &[count][..],
-        &[4, 192, 0, 2, 7, 0, 80].repeat(count.into()),
-        &[0],
-    ]
-    .concat();
+    let many = [&[count][..], &[4, 192, 0, 2, 7, 0, 80].repeat(count.into()), &[0]].concat();
     assert!(reason(&one(&many)).contains("too many addresses"));
     assert!(reason(&one(&[1, 5, 192, 0, 2, 7, 0, 80, 0])).contains("unknown kind"));
     assert!(reason(&one(&[0, 3, b'a', b' ', b'b'])).contains("relay"));
@@ -254,15 +197,8 @@ fn forged_providers_are_refused() {
 
 #[test]
 fn a_body_that_is_too_short_or_too_long_is_refused() {
-    let mut body = named(
-        b"x",
-        &[
-            &[1][..],
-            &[0x5a; 32],
-            &[1, 4, 192, 0, 2, 7, 0, 80, 2, b'a', b'b'],
-        ]
-        .concat(),
-    );
+    let mut body =
+        named(b"x", &[&[1][..], &[0x5a; 32], &[1, 4, 192, 0, 2, 7, 0, 80, 2, b'a', b'b']].concat());
     assert!(read(&sealed(&body)).is_ok());
     for len in 0..body.len() {
         assert!(reason(&body[..len]).contains("too early"), "{len} bytes");
@@ -274,69 +210,27 @@ fn a_body_that_is_too_short_or_too_long_is_refused() {
 #[test]
 fn a_ticket_names_as_many_providers_as_fit() {
     let six = ["[2001:db8::7]:41641"; limits::PEER_ADDRS];
-    let large = PeerAddr {
-        relay: Some("h".repeat(255)),
-        ..provider(&six)
-    };
-    let text = Ticket {
-        providers: vec![large.clone(); 200],
-        ..film()
-    }
-    .to_string();
+    let large = PeerAddr { relay: Some("h".repeat(255)), ..provider(&six) };
+    let text = Ticket { providers: vec![large.clone(); 200], ..film() }.to_string();
     assert!(text.len() <= limits::TICKET_CHARS);
     let kept = read(&text).unwrap().providers;
     assert!(kept.len() >= 8 && kept.iter().all(|provider| *provider == large));
-    let small = Ticket {
-        providers: vec![provider(&[]); 200],
-        ..film()
-    };
-    assert_eq!(
-        read(&small.to_string()).unwrap().providers.len(),
-        limits::TICKET_PROVIDERS
-    );
+    let small = Ticket { providers: vec![provider(&[]); 200], ..film() };
+    assert_eq!(read(&small.to_string()).unwrap().providers.len(), limits::TICKET_PROVIDERS);
 }
 
 #[test]
 fn what_does_not_travel_is_left_out() {
-    let relays = [
-        "r".repeat(256),
-        String::new(),
-        "two words".to_owned(),
-        "bell\u{7}".to_owned(),
-    ];
-    let relayed = relays.map(|relay| PeerAddr {
-        relay: Some(relay),
-        ..provider(&[])
-    });
-    let ticket = Ticket {
-        providers: relayed.to_vec(),
-        ..film()
-    };
-    assert_eq!(
-        read(&ticket.to_string()).unwrap().providers,
-        vec![provider(&[]); 4]
-    );
-    let scoped = Ticket {
-        providers: vec![provider(&["[fe80::1%3]:80"])],
-        ..film()
-    };
-    let unscoped = Ticket {
-        providers: vec![provider(&["[fe80::1]:80"])],
-        ..film()
-    };
+    let relays = ["r".repeat(256), String::new(), "two words".to_owned(), "bell\u{7}".to_owned()];
+    let relayed = relays.map(|relay| PeerAddr { relay: Some(relay), ..provider(&[]) });
+    let ticket = Ticket { providers: relayed.to_vec(), ..film() };
+    assert_eq!(read(&ticket.to_string()).unwrap().providers, vec![provider(&[]); 4]);
+    let scoped = Ticket { providers: vec![provider(&["[fe80::1%3]:80"])], ..film() };
+    let unscoped = Ticket { providers: vec![provider(&["[fe80::1]:80"])], ..film() };
     assert_eq!(read(&scoped.to_string()), Ok(unscoped));
-    let many = Ticket {
-        providers: vec![provider(&["192.0.2.7:1"; 20])],
-        ..film()
-    };
-    assert_eq!(
-        read(&many.to_string()).unwrap().providers[0].direct.len(),
-        limits::PEER_ADDRS
-    );
-    let deep = Ticket {
-        name: RelPath::parse("a/b").unwrap(),
-        ..film()
-    };
+    let many = Ticket { providers: vec![provider(&["192.0.2.7:1"; 20])], ..film() };
+    assert_eq!(read(&many.to_string()).unwrap().providers[0].direct.len(), limits::PEER_ADDRS);
+    let deep = Ticket { name: RelPath::parse("a/b").unwrap(), ..film() };
     assert_eq!(read(&deep.to_string()).unwrap().name.as_str(), "b");
 }
 
@@ -344,16 +238,8 @@ fn any_provider() -> impl Strategy<Value = PeerAddr> {
     let four = (any::<[u8; 4]>(), any::<u16>()).prop_map(SocketAddr::from);
     let six = (any::<[u8; 16]>(), any::<u16>()).prop_map(SocketAddr::from);
     let relay = option::of("https://[a-z.]{1,40}(:[0-9]{1,5})?/");
-    (
-        any::<[u8; 32]>(),
-        vec(prop_oneof![four, six], 0..=limits::PEER_ADDRS),
-        relay,
-    )
-        .prop_map(|(id, direct, relay)| PeerAddr {
-            id: PeerId(id),
-            direct,
-            relay,
-        })
+    (any::<[u8; 32]>(), vec(prop_oneof![four, six], 0..=limits::PEER_ADDRS), relay)
+        .prop_map(|(id, direct, relay)| PeerAddr { id: PeerId(id), direct, relay })
 }
 
 fn any_ticket() -> impl Strategy<Value = Ticket> {

@@ -10,10 +10,7 @@ const GIB: u64 = 1 << 30;
 /// Bytes that differ everywhere, the same for the same length.
 fn bytes(len: u64) -> Vec<u8> {
     let mut bytes = vec![0; len as usize];
-    blake3::Hasher::new()
-        .update(&len.to_le_bytes())
-        .finalize_xof()
-        .fill(&mut bytes);
+    blake3::Hasher::new().update(&len.to_le_bytes()).finalize_xof().fill(&mut bytes);
     bytes
 }
 
@@ -23,9 +20,7 @@ fn piece<'a>(layout: &Layout, index: u32, whole: &'a [u8]) -> &'a [u8] {
 }
 
 fn values(layout: &Layout, whole: &[u8]) -> Vec<Value> {
-    (0..layout.pieces())
-        .map(|i| piece_value(layout, i, piece(layout, i, whole)))
-        .collect()
+    (0..layout.pieces()).map(|i| piece_value(layout, i, piece(layout, i, whole))).collect()
 }
 
 fn any_len() -> impl Strategy<Value = u64> {
@@ -47,34 +42,15 @@ fn check_root(len: u64) {
 
 #[test]
 fn the_values_lead_to_the_plain_hash_of_the_file() {
-    let many = [
-        17 * 64 * KIB,
-        33 * 64 * KIB + 1,
-        64 * 64 * KIB - 1,
-        100 * 64 * KIB + 1025,
-    ];
-    let edges = [
-        0,
-        1,
-        1023,
-        1024,
-        1025,
-        64 * KIB - 1,
-        64 * KIB,
-        64 * KIB + 1,
-        128 * KIB,
-    ];
+    let many = [17 * 64 * KIB, 33 * 64 * KIB + 1, 64 * 64 * KIB - 1, 100 * 64 * KIB + 1025];
+    let edges = [0, 1, 1023, 1024, 1025, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 128 * KIB];
     edges.into_iter().chain(many).for_each(check_root);
 }
 
 #[test]
 fn larger_pieces_lead_to_the_plain_hash_too() {
     for piece_log2 in [17, 20, PIECE_LOG2_MAX] {
-        for len in [
-            3 << piece_log2,
-            (2 << piece_log2) + 5,
-            (5 << piece_log2) - 1,
-        ] {
+        for len in [3 << piece_log2, (2 << piece_log2) + 5, (5 << piece_log2) - 1] {
             let (layout, whole) = (Layout { len, piece_log2 }, bytes(len));
             assert_eq!(root(&layout, &values(&layout, &whole)), hash(&whole));
         }
@@ -102,10 +78,7 @@ fn the_last_piece_is_short_and_nothing_is_beyond_it() {
         [0, 1, 2].map(|i| layout.span(i)),
         [(0, 65_536), (65_536, 65_536), (131_072, 18_928)]
     );
-    assert_eq!(
-        [3, u32::MAX].map(|i| layout.span(i)),
-        [(150_000, 0), (150_000, 0)]
-    );
+    assert_eq!([3, u32::MAX].map(|i| layout.span(i)), [(150_000, 0), (150_000, 0)]);
 }
 
 #[test]
@@ -132,10 +105,7 @@ fn a_number_of_values_that_the_length_does_not_give_is_refused() {
     assert_eq!(root(&layout, &halves), id);
     assert_eq!(Values::verify(layout, id, halves), Err(Mismatch));
     assert_eq!(Values::verify(layout, id, vec![id.0]), Err(Mismatch));
-    assert_eq!(
-        Values::verify(Layout::new(0), hash(&[]), vec![[0; 32]]),
-        Err(Mismatch)
-    );
+    assert_eq!(Values::verify(Layout::new(0), hash(&[]), vec![[0; 32]]), Err(Mismatch));
     assert_eq!(Values::verify(Layout::new(0), id, vec![]), Err(Mismatch));
     assert_eq!(Values::verify(layout, hash(&[]), vec![]), Err(Mismatch));
 }
@@ -145,29 +115,17 @@ fn values_survive_as_bytes() {
     let (layout, whole) = (Layout::new(3 * 64 * KIB), bytes(3 * 64 * KIB));
     let values = Values::verify(layout, hash(&whole), values(&layout, &whole)).unwrap();
     let mut stored = values.as_bytes();
-    assert_eq!(
-        Values::from_bytes(layout, hash(&whole), &stored),
-        Ok(values)
-    );
+    assert_eq!(Values::from_bytes(layout, hash(&whole), &stored), Ok(values));
     stored.push(0);
-    assert_eq!(
-        Values::from_bytes(layout, hash(&whole), &stored),
-        Err(Mismatch)
-    );
-    assert_eq!(
-        Values::from_bytes(layout, hash(&whole), &stored[..64]),
-        Err(Mismatch)
-    );
+    assert_eq!(Values::from_bytes(layout, hash(&whole), &stored), Err(Mismatch));
+    assert_eq!(Values::from_bytes(layout, hash(&whole), &stored[..64]), Err(Mismatch));
 }
 
 #[test]
 fn the_value_of_an_only_piece_is_the_id() {
     let (layout, whole) = (Layout::new(1000), bytes(1000));
     let single = Values::single(layout, hash(&whole));
-    assert_eq!(
-        Values::verify(layout, hash(&whole), vec![hash(&whole).0]),
-        Ok(single.clone())
-    );
+    assert_eq!(Values::verify(layout, hash(&whole), vec![hash(&whole).0]), Ok(single.clone()));
     assert!(single.matches(0, &whole) && !single.matches(0, &bytes(999)));
     let none = Values::single(Layout::new(0), hash(&[]));
     assert!(!none.matches(0, &[]), "an empty file has no piece");

@@ -223,8 +223,11 @@ impl<P: Copy + Ord + Debug> Swarm<P> {
             }
             Outcome::Arrived { from, range } => self.arrived(now, from, range, out),
             Outcome::Bad { from, piece } => {
-                out.emit(Event::Liar { peer: from, piece: Some(piece) });
-                self.ban(now, from, out);
+                // More of the same may have been under way when the first lie came out.
+                if !self.banned.contains(&from) {
+                    out.emit(Event::Liar { peer: from, piece: Some(piece) });
+                    self.ban(now, from, out);
+                }
             }
             Outcome::Unasked { from, range } => self.unasked(now, from, range, out),
             Outcome::Pushed { to, range } => self.pushed(now, to, range, out),

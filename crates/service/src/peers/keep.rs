@@ -1,4 +1,5 @@
-//! Keeping the link to a peer: dial, wait while it holds, dial again with growing pauses when it breaks.
+//! Keeping the link to a peer: dial, wait while it holds, dial again with growing pauses when it
+//! breaks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use super::{Change, Peers};
 
 /// How often a peer that others told us of is dialled before it is forgotten.
 const INTRODUCED_TRIES: u32 = 3;
-/// The larger key waits this long before it dials a peer it was introduced to, as that peer dials too.
+/// The larger key waits this long before it dials a peer it was introduced to, as that peer dials
+/// too.
 const COURTESY: Duration = Duration::from_millis(300);
 
 /// Where the keeping of a link stands.
@@ -74,7 +76,8 @@ impl Peers {
                 if since.elapsed() > STEADY {
                     failed = 0;
                 } else {
-                    // A peer that takes links and drops them at once must not be dialled in a tight loop.
+                    // A peer that takes links and drops them at once must not be dialled in a tight
+                    // loop.
                     tokio::time::sleep(backoff(failed, 0)).await;
                     failed += 1;
                 }
@@ -107,14 +110,17 @@ impl Peers {
         for attempt in 0..INTRODUCED_TRIES {
             match self.dial(peer).await {
                 Ok(()) => return,
-                Err(error) => tracing::debug!(peer = %peer.short(), %error, "introduced, not reached"),
+                Err(error) => {
+                    tracing::debug!(peer = %peer.short(), %error, "introduced, not reached")
+                }
             }
             tokio::time::sleep(backoff(attempt, u32::from(peer.0[1]))).await;
         }
     }
 }
 
-/// The pause after the n-th failure: doubles up to a limit, and is spread so that many peers do not dial in step.
+/// The pause after the n-th failure: doubles up to a limit, and is spread so that many peers do not
+/// dial in step.
 fn backoff(failed: u32, spread: u32) -> Duration {
     let pause = limits::REDIAL_MIN.saturating_mul(1 << failed.min(10)).min(limits::REDIAL_MAX);
     pause.mul_f64(0.8 + 0.4 * f64::from(spread % 16) / 15.0)

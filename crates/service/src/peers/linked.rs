@@ -1,4 +1,5 @@
-//! One peer that said hello: its link, what flows over it, and the questions that wait for its answers.
+//! One peer that said hello: its link, what flows over it, and the questions that wait for its
+//! answers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

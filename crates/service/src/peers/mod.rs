@@ -1,4 +1,5 @@
-//! Links to peers: accepting and dialling, hello, keep-alive, and handing each frame to whom it concerns.
+//! Links to peers: accepting and dialling, hello, keep-alive, and handing each frame to whom it
+//! concerns.
 
 mod keep;
 mod linked;
@@ -205,7 +206,8 @@ impl Peers {
             Ok(Frame::Hello(theirs)) => theirs,
             _ => return Err(ServiceError::NoHello(peer)),
         };
-        judge(VERSION_MIN..=VERSION, FEATURES, &theirs).map_err(|why| ServiceError::Version { peer, why })?;
+        judge(VERSION_MIN..=VERSION, FEATURES, &theirs)
+            .map_err(|why| ServiceError::Version { peer, why })?;
         self.learn(said_address(&theirs, &link));
         let linked = Arc::new(Linked::new(link, theirs));
         if !self.enter(&linked) {

@@ -1,10 +1,12 @@
-//! Pieces on their way in: one thread per lane reads blocks, proves each piece and writes it in place.
+//! Pieces on their way in: one thread per lane reads blocks, proves each piece and writes it in
+//! place.
 //!
-//! A block is taken only if every piece of it was asked from this peer. A piece that fits into a block is proved
-//! before it is written; a larger one is written as it comes and counts only once its value is right.
+//! A block is taken only if every piece of it was asked from this peer. A piece that fits into a
+//! block is proved before it is written; a larger one is written as it comes and counts only once
+//! its value is right.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use potluck_base::{PeerId, PieceRange, limits};
 use potluck_content::PieceHasher;
@@ -149,7 +151,8 @@ fn take_part(
     if !session.is_expected(from, block.range) {
         return unasked();
     }
-    if block.range.len() != 1 || u64::from(block.offset) + bytes.len() as u64 > u64::from(place.len) {
+    if block.range.len() != 1 || u64::from(block.offset) + bytes.len() as u64 > u64::from(place.len)
+    {
         return unasked();
     }
     if block.offset == 0 {
@@ -165,7 +168,9 @@ fn take_part(
         let hasher = PieceHasher::new(&layout, place.index);
         *large = Some(Large { session: Arc::clone(session), piece, received: 0, hasher });
     }
-    let follows = |l: &Large| Arc::ptr_eq(&l.session, session) && l.piece == piece && l.received == block.offset;
+    let follows = |l: &Large| {
+        Arc::ptr_eq(&l.session, session) && l.piece == piece && l.received == block.offset
+    };
     let Some(current) = large.as_mut().filter(|l| follows(l)) else { return Ok(None) };
     current.hasher.update(bytes);
     download.write(piece, block.offset, bytes)?;

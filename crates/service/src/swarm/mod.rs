@@ -1,4 +1,5 @@
-//! All contents that this node moves: one machine each, and the lanes and messages that belong to them.
+//! All contents that this node moves: one machine each, and the lanes and messages that belong to
+//! them.
 
 mod inbound;
 mod player;

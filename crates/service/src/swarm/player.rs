@@ -1,4 +1,5 @@
-//! Plays the swarm machine of one content: messages to links, effects to lanes and store, events to whoever waits.
+//! Plays the swarm machine of one content: messages to links, effects to lanes and store, events to
+//! whoever waits.
 
 use std::ops::Range;
 use std::sync::{Arc, Weak};
@@ -99,7 +100,8 @@ impl Player<Swarm<PeerId>> for SwarmPlayer {
                 }
             }
             Effect::Connect { peer } => {
-                if let Some(peers) = self.peers.upgrade() {
+                // Peers may tell us of ourselves.
+                if let Some(peers) = self.peers.upgrade().filter(|p| p.own_id() != peer) {
                     peers.connect_for(&self.session, peer);
                 }
             }
@@ -164,8 +166,8 @@ async fn fetch_values(
     if rest.is_empty() { Ok(()) } else { Err(ValuesError::Lie) }
 }
 
-
-/// Length of a file's list of values on the wire: none for a file of one piece, whose value is its id.
+/// Length of a file's list of values on the wire: none for a file of one piece, whose value is its
+/// id.
 pub fn values_bytes(session: &Session, file: u32) -> usize {
     match session.map.file(file).layout.pieces() {
         0 | 1 => 0,

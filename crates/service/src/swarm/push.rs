@@ -1,7 +1,7 @@
 //! Pieces on their way out: a queue per link, served by a few lanes, each on a thread of its own.
 //!
-//! A lane's thread reads a run of pieces, proves that the file is still the one that was shared, and only then
-//! writes header and bytes, so that a block on the wire is always whole.
+//! A lane's thread reads a run of pieces, proves that the file is still the one that was shared,
+//! and only then writes header and bytes, so that a block on the wire is always whole.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -9,14 +9,15 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use potluck_base::{ContentId, PeerId, PieceRange, limits};
 use potluck_link::LaneTx;
-use potluck_proto::swarm::{GoneWhy, NotPushedWhy, Outcome};
 use potluck_proto::BlockHeader;
+use potluck_proto::swarm::{GoneWhy, NotPushedWhy, Outcome};
 use potluck_store::{ReadError, ReadFault};
 
 use crate::peers::Linked;
 use crate::swarm::session::Session;
 
-/// Lanes that one link uses in one direction. One keeps one core busy; a second overlaps reading with sending.
+/// Lanes that one link uses in one direction. One keeps one core busy; a second overlaps reading
+/// with sending.
 pub const LANES_USED: usize = 2;
 
 /// A run of pieces to be sent.
@@ -131,7 +132,8 @@ pub fn push(linked: &Arc<Linked>, run: Push) {
     });
 }
 
-/// Tells the machines of runs that did not leave: each push must end, or its place is never free again.
+/// Tells the machines of runs that did not leave: each push must end, or its place is never free
+/// again.
 pub fn give_back(to: PeerId, runs: impl IntoIterator<Item = Push>) {
     for Push { session, range } in runs {
         session.tell_soon(Outcome::NotPushed { to, range, why: NotPushedWhy::Link });
@@ -154,9 +156,11 @@ fn serve(linked: &Linked, mut lane: LaneTx) {
         match send_run(linked, &mut lane, &run, &mut buffer) {
             Ok(()) => run.session.tell(Outcome::Pushed { to, range }),
             Err(Fault::Source(error)) => {
-                run.session.source_changed(error.pieces, error.path, gone_why(&error.why));
-                // The rest of the run may be of other files, and is tried again.
-                run.session.tell(Outcome::NotPushed { to, range, why: NotPushedWhy::Link });
+                // Only this file's pieces are gone: the rest of the run is tried again.
+                let (range, why) = (range.intersect(error.pieces), gone_why(&error.why));
+                let source = NotPushedWhy::Source(why);
+                run.session.tell(Outcome::NotPushed { to, range, why: source });
+                run.session.source_changed(error.pieces, error.path, why);
             }
             Err(Fault::Lane) => {
                 run.session.tell(Outcome::NotPushed { to, range, why: NotPushedWhy::Link });
@@ -183,9 +187,7 @@ fn send_run(
             holding.read(run.range, buffer).map_err(Fault::Source)?;
         } else {
             let piece = run.range.start;
-            holding
-                .read_part(piece, offset as u32, length, buffer)
-                .map_err(Fault::Source)?;
+            holding.read_part(piece, offset as u32, length, buffer).map_err(Fault::Source)?;
         }
         let header = BlockHeader {
             content: run.session.id,

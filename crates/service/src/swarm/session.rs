@@ -1,4 +1,5 @@
-//! One content that this node moves: what is held of it, who may send what, and the queue of its machine.
+//! One content that this node moves: what is held of it, who may send what, and the queue of its
+//! machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -229,7 +230,8 @@ impl Session {
         parts
     }
 
-    /// Reserves the writing of a piece that arrives in several blocks; false if another lane has it.
+    /// Reserves the writing of a piece that arrives in several blocks; false if another lane has
+    /// it.
     pub fn claim(&self, piece: u32) -> bool {
         self.claimed.lock().expect("no panic while held").insert(piece)
     }
@@ -264,8 +266,8 @@ impl Session {
         }
     }
 
-    /// A file that we serve is no longer what was shared: none of it is offered any more, and the person
-    /// hears of it, once.
+    /// A file that we serve is no longer what was shared: none of it is offered any more, and the
+    /// person hears of it, once.
     pub fn source_changed(&self, pieces: PieceRange, path: PathBuf, why: GoneWhy) {
         if !self.changed.lock().expect("no panic while held").insert(pieces.start) {
             return;

@@ -12,12 +12,9 @@ fn any_path() -> impl Strategy<Value = RelPath> {
 
 fn any_entry() -> impl Strategy<Value = Entry> {
     let size = prop_oneof![Just(0), 0u64..300, any::<u64>().prop_map(|size| size >> 12)];
-    let file =
-        (size, any::<[u8; 32]>(), any::<bool>()).prop_map(|(size, id, executable)| Kind::File {
-            size,
-            id: if size == 0 { hash(&[]) } else { ContentId(id) },
-            executable,
-        });
+    let file = (size, any::<[u8; 32]>(), any::<bool>()).prop_map(|(size, id, executable)| {
+        Kind::File { size, id: if size == 0 { hash(&[]) } else { ContentId(id) }, executable }
+    });
     let link = "[a-c./]{1,9}".prop_map(|target| Kind::Link { target });
     let kind = prop_oneof![4 => file, 1 => Just(Kind::Folder), 1 => link];
     (any_path(), kind).prop_map(|(path, kind)| Entry { path, kind })
@@ -43,8 +40,7 @@ fn collides(manifest: &Manifest) -> bool {
     manifest.entries().iter().any(|entry| {
         let all = (1..=entry.path.names().count()).map(|names| outermost(&entry.path, names));
         let all: Vec<_> = all.collect();
-        all.into_iter()
-            .any(|path| *seen.entry(path.folded()).or_insert(path.clone()) != path)
+        all.into_iter().any(|path| *seen.entry(path.folded()).or_insert(path.clone()) != path)
     })
 }
 

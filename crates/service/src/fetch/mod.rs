@@ -1,32 +1,38 @@
 //! The story of one download: reach providers, get the manifest, make room, fetch, put into place.
 
+mod account;
+mod providers;
+
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use potluck_base::{ContentId, PathKind, PeerId, PieceRange, PieceSet, RelPath, limits};
-use potluck_content::{Manifest, PieceMap, Ticket, TicketKind};
+use potluck_base::{ContentId, PathKind, PeerId, PieceRange, RelPath, limits};
+use potluck_content::{Manifest, Ticket, TicketKind};
 use potluck_proto::Input;
-use potluck_proto::swarm::{Command, GoneWhy};
 use potluck_proto::What;
+use potluck_proto::swarm::{Command, GoneWhy};
 use potluck_store::{Download, DownloadPlan, OnExists, PlanKind, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use account::Account;
+pub use providers::Providers;
+
 use crate::error::ServiceError;
-use crate::peers::{Change, DialState, Keeping, Peers};
+use crate::peers::{Change, Peers};
 use crate::progress::Meter;
 use crate::selection::Selection;
 use crate::share::StopOnDrop;
 use crate::swarm::{Holding, Outlook, Session, Start, Swarms};
 
-/// How long providers of a ticket may stay unreachable before the first of them was ever reached.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two looks at the progress.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Pause between two records of what is here: what a kill costs is verified again, not fetched again.
+/// Pause between two records of what is here: what a kill costs is verified again, not fetched
+/// again.
 const RECORD_EVERY: Duration = Duration::from_secs(2);
 /// Time that the last messages get to reach the peers.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -129,7 +135,8 @@ pub struct Fetcher {
 pub type Steps = mpsc::Sender<Step>;
 
 impl Fetcher {
-    /// Runs a download to its end. Dropping the future stops it; what is here stays for the next time.
+    /// Runs a download to its end. Dropping the future stops it; what is here stays for the next
+    /// time.
     pub async fn fetch(&self, fetch: Fetch, steps: &Steps) -> Result<Fetched, ServiceError> {
         let content = fetch.ticket.content;
         let mut providers = Providers::keep(&self.peers, &fetch.ticket, fetch.give_up_after);
@@ -138,12 +145,13 @@ impl Fetcher {
             TicketKind::Folder => Some(self.manifest(&mut providers, content, steps).await?),
         };
         tell(steps, Step::Checking).await;
+        let name = fetch.ticket.name.clone();
         let (download, selected) = self.begin(fetch, manifest).await?;
         let map = Arc::clone(download.map());
         let (have, wanted) = (download.have(), download.wanted());
         let mut missing_now = wanted.clone();
         missing_now.remove_all(&have);
-        let mut account = Account::new(&map, wanted.clone(), selected);
+        let mut account = Account::new(name, &map, wanted.clone(), selected);
         account.resumed = account.total - map.bytes_of_set(&missing_now);
         let start = Start { have, wanted, values: download.known_values() };
         if missing_now.is_empty() {
@@ -285,7 +293,7 @@ impl Fetcher {
         loop {
             tokio::select! {
                 _ = outlook.changed() => {
-                    if self.take_outlook(session, &mut outlook, account, steps).await? {
+                    if self.take_outlook(session, &mut outlook, providers, account, steps).await? {
                         return Ok(());
                     }
                 }
@@ -304,6 +312,9 @@ impl Fetcher {
                         files_total: account.files.len() as u64,
                     }).await;
                     providers.check(steps, Some((&now, &meter))).await?;
+                    if !now.lost.is_empty() {
+                        outlook.mark_changed();
+                    }
                     if recorded.elapsed() > RECORD_EVERY {
                         recorded = Instant::now();
                         let download = Arc::clone(download);
@@ -319,18 +330,26 @@ impl Fetcher {
         &self,
         session: &Arc<Session>,
         outlook: &mut watch::Receiver<Outlook>,
+        providers: &Providers,
         account: &mut Account,
         steps: &Steps,
     ) -> Result<bool, ServiceError> {
         let now = outlook.borrow_and_update().clone();
-        if now.failed && let Some(error) = session.failure() {
+        if now.failed
+            && let Some(error) = session.failure()
+        {
             return Err(error.into());
         }
-        if !now.lost.is_empty() {
+        if !now.lost.is_empty() && providers.are_settled() {
             session.outlook.send_modify(|outlook| outlook.lost.clear());
             for (range, why) in &now.lost {
+                if session.holding().manifest().is_none() {
+                    let name = account.name.clone();
+                    return Err(ServiceError::Gone { name, why: in_words(*why) });
+                }
                 for (path, file) in files_of(session, *range) {
-                    if account.missing.insert(file, (path.clone(), in_words(*why))).is_none() {
+                    if let Entry::Vacant(place) = account.missing.entry(file) {
+                        place.insert((path.clone(), in_words(*why)));
                         tell(steps, Step::FileFailed { path, why: in_words(*why) }).await;
                     }
                 }
@@ -383,7 +402,8 @@ impl Fetcher {
         };
         if let Some(session) = session {
             fetched.from = session.arrived.lock().expect("no panic while held").clone();
-            // What nobody gave was here: some of it turned out to be good only once its values were known.
+            // What nobody gave was here: some of it turned out to be good only once its values were
+            // known.
             let given: u64 = fetched.from.values().sum();
             fetched.resumed = account.total.saturating_sub(given);
             fetched.duplicate = session.duplicate.load(Ordering::Relaxed);
@@ -401,142 +421,6 @@ impl Fetcher {
         let all = peers.into_iter().filter_map(|peer| self.peers.linked(peer));
         let echoes = all.map(|linked| async move { linked.echo().await });
         let _ = tokio::time::timeout(FAREWELL, futures_util::future::join_all(echoes)).await;
-    }
-}
-
-/// What a download comes to.
-struct Account {
-    /// Pieces to fetch: of equal files only the first.
-    wanted: PieceSet,
-    /// Bytes of those.
-    total: u64,
-    /// Bytes of those that were here before.
-    resumed: u64,
-    /// The files that are wanted, and their bytes.
-    files: Vec<u32>,
-    bytes: u64,
-    /// Files that were given up, and why.
-    missing: BTreeMap<u32, (RelPath, String)>,
-}
-
-impl Account {
-    fn new(map: &PieceMap, wanted: PieceSet, selected: Option<BTreeSet<u32>>) -> Self {
-        let meant = |file: &u32| {
-            let entry = map.file(*file).entry as u32;
-            selected.as_ref().is_none_or(|selected| selected.contains(&entry))
-        };
-        let files: Vec<u32> = (0..map.files()).filter(meant).collect();
-        let bytes = files.iter().map(|file| map.file(*file).layout.len()).sum();
-        let total = map.bytes_of_set(&wanted);
-        Self { wanted, total, resumed: 0, files, bytes, missing: BTreeMap::new() }
-    }
-
-    /// Bytes that are here of those to fetch.
-    fn done(&self, map: &PieceMap, here: &PieceSet) -> u64 {
-        let mut done = here.clone();
-        done.keep_all(&self.wanted);
-        map.bytes_of_set(&done)
-    }
-
-    /// Files that are here whole.
-    fn files_done(&self, map: &PieceMap, here: &PieceSet) -> u64 {
-        let whole = |file: &&u32| here.contains_range(map.file(**file).pieces);
-        self.files.iter().filter(whole).count() as u64
-    }
-}
-
-/// The peers that a ticket names, and how long they have been out of reach.
-pub struct Providers {
-    kept: Vec<Keeping>,
-    give_up_after: Option<Duration>,
-    since: Instant,
-    ever_linked: bool,
-    told: Option<String>,
-    none_needed: bool,
-}
-
-impl Providers {
-    /// Keeps links to all peers of the ticket, as long as this lives.
-    pub fn keep(peers: &Arc<Peers>, ticket: &Ticket, give_up_after: Option<Duration>) -> Self {
-        let mut kept = Vec::new();
-        for address in ticket.providers.iter().filter(|address| address.id != peers.own_id()) {
-            peers.learn(address.clone());
-            kept.push(peers.keep(address.id));
-        }
-        let none_needed = kept.is_empty();
-        let since = Instant::now();
-        Self { kept, give_up_after, since, ever_linked: false, told: None, none_needed }
-    }
-
-    /// Those that are linked now.
-    fn linked(&self, peers: &Peers) -> Vec<PeerId> {
-        self.kept.iter().map(|k| k.peer).filter(|peer| peers.linked(*peer).is_some()).collect()
-    }
-
-    /// Tells why nothing moves, and ends the wait when it has become pointless.
-    async fn check(
-        &mut self,
-        steps: &Steps,
-        moving: Option<(&Outlook, &Meter)>,
-    ) -> Result<(), ServiceError> {
-        if let Some((outlook, meter)) = moving {
-            let all_refused = self.kept.iter().all(|k| outlook.refused.contains(&k.peer));
-            if all_refused && outlook.peers.is_empty() {
-                let nobody = self.none_needed && self.kept.is_empty();
-                return Err(if nobody { ServiceError::NoProviders } else { ServiceError::NotShared });
-            }
-            if meter.still_for() < LOOK_EVERY * 2 {
-                self.since = Instant::now();
-            }
-        }
-        let mut causes = Vec::new();
-        let mut next: Option<Instant> = None;
-        for keeping in &self.kept {
-            match &*keeping.state.borrow() {
-                DialState::Linked => self.ever_linked = true,
-                DialState::Dialling => {}
-                DialState::Waiting { why, until, .. } => {
-                    causes.push(why.clone());
-                    next = Some(next.map_or(*until, |n| n.min(*until)));
-                }
-            }
-        }
-        if self.kept.is_empty() && moving.is_none() {
-            return Err(ServiceError::NoProviders);
-        }
-        let waited = self.since.elapsed();
-        if let Some(patience) = self.give_up_after && waited > patience {
-            return Err(ServiceError::GaveUp(patience.as_secs()));
-        }
-        let peers = moving.map_or(0, |(outlook, _)| outlook.peers.len());
-        let unreachable = peers == 0 && !causes.is_empty() && causes.len() == self.kept.len();
-        if unreachable && !self.ever_linked && waited > PATIENCE {
-            return Err(ServiceError::Unreachable { causes });
-        }
-        self.tell_waiting(steps, unreachable, causes, next).await;
-        Ok(())
-    }
-
-    async fn tell_waiting(
-        &mut self,
-        steps: &Steps,
-        unreachable: bool,
-        causes: Vec<String>,
-        next: Option<Instant>,
-    ) {
-        let reason = unreachable.then(|| causes.join("; "));
-        let key = reason.as_ref().map(|reason| format!("{reason} {next:?}"));
-        if key == self.told {
-            return;
-        }
-        self.told = key;
-        match reason {
-            Some(reason) => {
-                let retry_in = next.map(|at| at.saturating_duration_since(Instant::now()));
-                tell(steps, Step::Waiting { reason, retry_in }).await;
-            }
-            None => tell(steps, Step::Fetching).await,
-        }
     }
 }
 
@@ -601,4 +485,3 @@ async fn tell(steps: &Steps, step: Step) {
     // Nobody listening is no fault.
     let _ = steps.send(step).await;
 }
-

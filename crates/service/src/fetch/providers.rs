@@ -1,0 +1,128 @@
+//! The peers that a ticket names: kept linked, and told of when none can be reached.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use potluck_base::PeerId;
+use potluck_content::Ticket;
+use tokio::time::Instant;
+
+use super::{LOOK_EVERY, Step, Steps, tell};
+use crate::error::ServiceError;
+use crate::peers::{DialState, Keeping, Peers};
+use crate::progress::Meter;
+use crate::swarm::Outlook;
+
+/// How long providers of a ticket may stay unreachable before the first of them was ever reached.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The peers that a ticket names, and how long they have been out of reach.
+pub struct Providers {
+    pub(super) kept: Vec<Keeping>,
+    give_up_after: Option<Duration>,
+    since: Instant,
+    ever_linked: bool,
+    told: Option<String>,
+    none_needed: bool,
+}
+
+impl Providers {
+    /// Keeps links to all peers of the ticket, as long as this lives.
+    pub fn keep(peers: &Arc<Peers>, ticket: &Ticket, give_up_after: Option<Duration>) -> Self {
+        let mut kept = Vec::new();
+        for address in ticket.providers.iter().filter(|address| address.id != peers.own_id()) {
+            peers.learn(address.clone());
+            kept.push(peers.keep(address.id));
+        }
+        let none_needed = kept.is_empty();
+        let since = Instant::now();
+        Self { kept, give_up_after, since, ever_linked: false, told: None, none_needed }
+    }
+
+    /// Whether each is linked, or was dialled in vain more than once: nobody else is about to turn
+    /// up.
+    pub(super) fn are_settled(&self) -> bool {
+        self.kept.iter().all(|keeping| match &*keeping.state.borrow() {
+            DialState::Linked => true,
+            DialState::Dialling => false,
+            DialState::Waiting { failed, .. } => *failed > 1,
+        })
+    }
+
+    /// Those that are linked now.
+    pub(super) fn linked(&self, peers: &Peers) -> Vec<PeerId> {
+        self.kept.iter().map(|k| k.peer).filter(|peer| peers.linked(*peer).is_some()).collect()
+    }
+
+    /// Tells why nothing moves, and ends the wait when it has become pointless.
+    pub(super) async fn check(
+        &mut self,
+        steps: &Steps,
+        moving: Option<(&Outlook, &Meter)>,
+    ) -> Result<(), ServiceError> {
+        if let Some((outlook, meter)) = moving {
+            let all_refused = self.kept.iter().all(|k| outlook.refused.contains(&k.peer));
+            if all_refused && outlook.peers.is_empty() {
+                let nobody = self.none_needed && self.kept.is_empty();
+                return Err(if nobody {
+                    ServiceError::NoProviders
+                } else {
+                    ServiceError::NotShared
+                });
+            }
+            if meter.still_for() < LOOK_EVERY * 2 {
+                self.since = Instant::now();
+            }
+        }
+        let mut causes = Vec::new();
+        let mut next: Option<Instant> = None;
+        for keeping in &self.kept {
+            match &*keeping.state.borrow() {
+                DialState::Linked => self.ever_linked = true,
+                DialState::Dialling => {}
+                DialState::Waiting { why, until, .. } => {
+                    causes.push(why.clone());
+                    next = Some(next.map_or(*until, |n| n.min(*until)));
+                }
+            }
+        }
+        if self.kept.is_empty() && moving.is_none() {
+            return Err(ServiceError::NoProviders);
+        }
+        let waited = self.since.elapsed();
+        if let Some(patience) = self.give_up_after
+            && waited > patience
+        {
+            return Err(ServiceError::GaveUp(patience.as_secs()));
+        }
+        let peers = moving.map_or(0, |(outlook, _)| outlook.peers.len());
+        let unreachable = peers == 0 && !causes.is_empty() && causes.len() == self.kept.len();
+        if unreachable && !self.ever_linked && waited > PATIENCE {
+            return Err(ServiceError::Unreachable { causes });
+        }
+        self.tell_waiting(steps, unreachable, causes, next).await;
+        Ok(())
+    }
+
+    async fn tell_waiting(
+        &mut self,
+        steps: &Steps,
+        unreachable: bool,
+        causes: Vec<String>,
+        next: Option<Instant>,
+    ) {
+        let reason = unreachable.then(|| causes.join("; "));
+        let key = reason.as_ref().map(|reason| format!("{reason} {next:?}"));
+        if key == self.told {
+            return;
+        }
+        self.told = key;
+        match reason {
+            Some(reason) => {
+                let retry_in = next.map(|at| at.saturating_duration_since(Instant::now()));
+                tell(steps, Step::Waiting { reason, retry_in }).await;
+            }
+            None => tell(steps, Step::Fetching).await,
+        }
+    }
+}
