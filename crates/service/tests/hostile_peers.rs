@@ -1,5 +1,6 @@
 //! Peers that lie, flood or keep silent, played by hand over links in memory against a real node's
 //! services.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{Change, Peers};
 
 /// How often a peer that others told us of is dialled before it is forgotten.
-const INTRODUCED_TRIES: u32 = 3;
+const INTRODUCED_TRIES: u32 = 6;
 /// The larger key waits this long before it dials a peer it was introduced to, as that peer dials
 /// too.
 const COURTESY: Duration = Duration::from_millis(300);

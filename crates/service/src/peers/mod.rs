@@ -23,6 +23,8 @@ use crate::swarm::{Session, Swarms};
 pub use keep::{DialState, Keeping};
 pub use linked::{Answer, Linked};
 
+/// A link that ended without a word.
+const BROKEN: &str = "broken";
 /// What this node can do beyond the first version: nothing yet.
 const FEATURES: u64 = 0;
 /// Changes of links that wait for a slow listener.
@@ -252,10 +254,15 @@ impl Peers {
             let reason = peers.read(&linked, &swarms).await;
             tracing::debug!(peer = %peer.short(), reason, "link ended");
             linked.close("ended");
+            let unfinished = reason == BROKEN && swarms.have_in_common(peer);
             if peers.leave(&linked) {
                 swarms.link_down(peer).await;
                 peers.notices.send(Notice::PeerDown { peer });
                 let _ = peers.changes.send(Change::Down(peer));
+                if unfinished {
+                    // It may not find us again, if it is our address that changed.
+                    peers.dial_introduced(peer).await;
+                }
             } else {
                 // Its place was taken by a newer link: the machines start again with that one.
                 swarms.link_down(peer).await;
@@ -280,7 +287,7 @@ impl Peers {
             let frame = match linked.link().recv().await {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return "closed by the peer",
-                Err(_) => return "broken",
+                Err(_) => return BROKEN,
             };
             linked.hear();
             let Ok(frame) = Frame::decode(&frame) else { return "the peer sent nonsense" };
@@ -288,7 +295,7 @@ impl Peers {
                 Frame::Hello(_) => return "the peer said hello twice",
                 Frame::Ping(number) => {
                     if linked.send(&Frame::Pong(number)).await.is_err() {
-                        return "broken";
+                        return BROKEN;
                     }
                 }
                 Frame::Pong(number) => linked.pong(number),

@@ -206,6 +206,11 @@ impl Swarms {
         Ok(list)
     }
 
+    /// Whether there is a content that this peer and we move between us.
+    pub(crate) fn have_in_common(&self, peer: PeerId) -> bool {
+        self.all().iter().any(|session| session.outlook.borrow().peers.contains(&peer))
+    }
+
     /// Tells the machines that wait for a peer that its link is up.
     pub(crate) async fn link_up(&self, peer: PeerId) {
         for session in self.all() {
