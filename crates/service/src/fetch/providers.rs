@@ -16,6 +16,9 @@ use crate::swarm::Outlook;
 /// How long providers of a ticket may stay unreachable before the first of them was ever reached.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Silence after which a person is told that nothing moves.
+const QUIET: Duration = Duration::from_secs(3);
+
 /// The peers that a ticket names, and how long they have been out of reach.
 pub struct Providers {
     pub(super) kept: Vec<Keeping>,
@@ -23,7 +26,6 @@ pub struct Providers {
     since: Instant,
     ever_linked: bool,
     told: Option<String>,
-    none_needed: bool,
 }
 
 impl Providers {
@@ -34,9 +36,8 @@ impl Providers {
             peers.learn(address.clone());
             kept.push(peers.keep(address.id));
         }
-        let none_needed = kept.is_empty();
         let since = Instant::now();
-        Self { kept, give_up_after, since, ever_linked: false, told: None, none_needed }
+        Self { kept, give_up_after, since, ever_linked: false, told: None }
     }
 
     /// Whether each is linked, or was dialled in vain more than once: nobody else is about to turn
@@ -63,7 +64,7 @@ impl Providers {
         if let Some((outlook, meter)) = moving {
             let all_refused = self.kept.iter().all(|k| outlook.refused.contains(&k.peer));
             if all_refused && outlook.peers.is_empty() {
-                let nobody = self.none_needed && self.kept.is_empty();
+                let nobody = self.kept.is_empty();
                 return Err(if nobody {
                     ServiceError::NoProviders
                 } else {
@@ -100,18 +101,17 @@ impl Providers {
         if unreachable && !self.ever_linked && waited > PATIENCE {
             return Err(ServiceError::Unreachable { causes });
         }
-        self.tell_waiting(steps, unreachable, causes, next).await;
+        let silent = moving.is_some_and(|(_, meter)| peers > 0 && meter.still_for() > QUIET);
+        let reason = match (unreachable, silent) {
+            (true, _) => Some(causes.join("; ")),
+            (false, true) => Some("the other side is linked, but nothing comes from it".to_owned()),
+            (false, false) => None,
+        };
+        self.tell_waiting(steps, reason, next).await;
         Ok(())
     }
 
-    async fn tell_waiting(
-        &mut self,
-        steps: &Steps,
-        unreachable: bool,
-        causes: Vec<String>,
-        next: Option<Instant>,
-    ) {
-        let reason = unreachable.then(|| causes.join("; "));
+    async fn tell_waiting(&mut self, steps: &Steps, reason: Option<String>, next: Option<Instant>) {
         let key = reason.as_ref().map(|reason| format!("{reason} {next:?}"));
         if key == self.told {
             return;
