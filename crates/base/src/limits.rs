@@ -42,12 +42,8 @@ pub const EXCHANGE_PEERS: usize = 50;
 pub const LINKS: usize = 256;
 /// Links being set up (handshake, hello) at a time; more wait in the kernel's queue.
 pub const LINKS_HALF_OPEN: usize = 64;
-/// Links of one peer that a node keeps while it settles which one stays.
-pub const LINKS_PER_PEER: usize = 2;
 /// Lanes of one link in each direction.
 pub const LANES_PER_LINK: usize = 4;
-/// Contents that one peer may have open with us: machines are made per content, not per wish.
-pub const CONTENTS_PER_LINK: usize = 1024;
 /// Control frames queued towards one peer before it counts as stuck and is hung up on.
 pub const SEND_QUEUE_FRAMES: usize = 1024;
 /// Requests for manifests or values of one peer that wait for an answer.
