@@ -44,6 +44,8 @@ pub const LINKS: usize = 256;
 pub const LINKS_HALF_OPEN: usize = 64;
 /// Lanes of one link in each direction.
 pub const LANES_PER_LINK: usize = 4;
+/// Contents that one link may be about: a machine is made for each.
+pub const CONTENTS_PER_LINK: usize = 1024;
 /// Control frames queued towards one peer before it counts as stuck and is hung up on.
 pub const SEND_QUEUE_FRAMES: usize = 1024;
 /// Requests for manifests or values of one peer that wait for an answer.

@@ -1,7 +1,7 @@
 //! One peer that said hello: its link, what flows over it, and the questions that wait for its
 //! answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,6 +36,7 @@ pub struct Linked {
     /// Answers of ours on their way to the peer.
     pub answering: Arc<Semaphore>,
     link: Link,
+    contents: Mutex<BTreeSet<ContentId>>,
     heard: Mutex<Instant>,
     rtt_us: AtomicU64,
     echoed: watch::Sender<u64>,
@@ -70,6 +71,7 @@ impl Linked {
             pushes: PushQueue::default(),
             answering: Arc::new(Semaphore::new(limits::META_REQUESTS)),
             link,
+            contents: Mutex::new(BTreeSet::new()),
             heard: Mutex::new(Instant::now()),
             rtt_us: AtomicU64::new(0),
             echoed: watch::Sender::new(0),
@@ -99,6 +101,15 @@ impl Linked {
     /// Sends a frame, waiting while the link's queue is full.
     pub async fn send(&self, frame: &Frame) -> Result<(), ServiceError> {
         Ok(self.link.send(Bytes::from(frame.encode())).await?)
+    }
+
+    /// Whether the peer may talk about this content: it does already, or not about too many.
+    pub fn admits(&self, content: ContentId) -> bool {
+        let mut contents = self.contents.lock().expect("no panic while held");
+        if contents.len() < limits::CONTENTS_PER_LINK {
+            contents.insert(content);
+        }
+        contents.contains(&content)
     }
 
     /// Notes that the peer gave a sign of life.

@@ -133,7 +133,11 @@ impl Swarms {
         content: ContentId,
         message: Message<PeerId>,
     ) {
-        match self.serving(content) {
+        let serving = self.serving(content).and_then(|session| match from.admits(content) {
+            true => Ok(session),
+            false => Err(Refusal::Busy),
+        });
+        match serving {
             Ok(session) => {
                 session.outlook.send_if_modified(|outlook| outlook.peers.insert(from.peer));
                 session.input(Input::Received { from: from.peer, message }).await;
