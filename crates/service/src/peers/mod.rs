@@ -7,6 +7,7 @@ mod linked;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
 
 use potluck_base::{PeerAddr, PeerId, limits};
 use potluck_link::{Endpoint, Link};
@@ -23,6 +24,8 @@ use crate::swarm::{Session, Swarms};
 pub use keep::{DialState, Keeping};
 pub use linked::{Answer, Linked};
 
+/// Time for a peer that broke off to dial us before we dial it.
+const DIAL_BACK_AFTER: Duration = Duration::from_secs(3);
 /// A link that ended without a word.
 const BROKEN: &str = "broken";
 /// What this node can do beyond the first version: nothing yet.
@@ -39,6 +42,16 @@ pub enum Change {
     Down(PeerId),
 }
 
+/// What became of a new link.
+enum Entered {
+    /// It is the only one to its peer.
+    First,
+    /// It took the place of another.
+    Replaced,
+    /// Another one stays.
+    Refused,
+}
+
 /// All links of this node.
 pub struct Peers {
     endpoint: Endpoint,
@@ -48,6 +61,9 @@ pub struct Peers {
     changes: broadcast::Sender<Change>,
     notices: Notices,
     swarms: OnceLock<Weak<Swarms>>,
+    /// Held while links come and go, so that the machines hear of it in the order in which it
+    /// happens.
+    turn: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -63,6 +79,7 @@ impl Peers {
             changes: broadcast::Sender::new(CHANGES_QUEUED),
             notices,
             swarms: OnceLock::new(),
+            turn: tokio::sync::Mutex::new(()),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })
@@ -212,7 +229,7 @@ impl Peers {
             .map_err(|why| ServiceError::Version { peer, why })?;
         self.learn(said_address(&theirs, &link));
         let linked = Arc::new(Linked::new(link, theirs));
-        if !self.enter(&linked) {
+        if !self.hand_over(&linked).await {
             linked.close("there is another link");
             return Ok(());
         }
@@ -221,24 +238,51 @@ impl Peers {
         Ok(())
     }
 
-    /// Puts a link on the list; false if an older one to the same peer stays instead.
+    /// Puts a link on the list and tells the machines; false if another one stays instead.
+    async fn hand_over(&self, linked: &Arc<Linked>) -> bool {
+        let Some(swarms) = self.swarms.get().and_then(Weak::upgrade) else { return false };
+        let _turn = self.turn.lock().await;
+        match self.enter(linked) {
+            Entered::Refused => return false,
+            // The machines must forget the old link before they hear a word over the new one.
+            Entered::Replaced => swarms.link_down(linked.peer).await,
+            Entered::First => {}
+        }
+        swarms.link_up(linked.peer).await;
+        true
+    }
+
+    /// Takes a link that ended off the list and tells the machines; false if a newer one has its
+    /// place.
+    async fn take_leave(&self, linked: &Arc<Linked>, swarms: &Swarms) -> bool {
+        let _turn = self.turn.lock().await;
+        let last = self.leave(linked);
+        if last {
+            swarms.link_down(linked.peer).await;
+        }
+        last
+    }
+
+    /// Puts a link on the list, unless an older one to the same peer stays instead.
     ///
     /// When two peers dial each other at once, both keep the link that the smaller key dialled.
-    fn enter(&self, new: &Arc<Linked>) -> bool {
+    fn enter(&self, new: &Arc<Linked>) -> Entered {
         let mut linked = self.linked.lock().expect("no panic while held");
         if linked.len() >= limits::LINKS && !linked.contains_key(&new.peer) {
-            return false;
+            return Entered::Refused;
         }
         if let Some(old) = linked.get(&new.peer) {
             let same_dialler = old.link().dialled() == new.link().dialled();
             let dialled_by_smaller = new.link().dialled() == (self.own_id() < new.peer);
             if !same_dialler && !dialled_by_smaller && old.silence() < limits::LINK_IDLE_TIME {
-                return false;
+                return Entered::Refused;
             }
             old.close("replaced by a newer link");
         }
-        linked.insert(new.peer, Arc::clone(new));
-        true
+        match linked.insert(new.peer, Arc::clone(new)) {
+            Some(_) => Entered::Replaced,
+            None => Entered::First,
+        }
     }
 
     /// Starts the tasks that live as long as a link.
@@ -249,24 +293,20 @@ impl Peers {
         let peers = Arc::clone(self);
         self.tasks.spawn(async move {
             let peer = linked.peer;
-            swarms.link_up(peer).await;
             let _ = peers.changes.send(Change::Up(peer));
             let reason = peers.read(&linked, &swarms).await;
             tracing::debug!(peer = %peer.short(), reason, "link ended");
             linked.close("ended");
             let unfinished = reason == BROKEN && swarms.have_in_common(peer);
-            if peers.leave(&linked) {
-                swarms.link_down(peer).await;
-                peers.notices.send(Notice::PeerDown { peer });
-                let _ = peers.changes.send(Change::Down(peer));
-                if unfinished {
-                    // It may not find us again, if it is our address that changed.
-                    peers.dial_introduced(peer).await;
-                }
-            } else {
-                // Its place was taken by a newer link: the machines start again with that one.
-                swarms.link_down(peer).await;
-                swarms.link_up(peer).await;
+            if !peers.take_leave(&linked, &swarms).await {
+                return;
+            }
+            peers.notices.send(Notice::PeerDown { peer });
+            let _ = peers.changes.send(Change::Down(peer));
+            if unfinished && !linked.link().dialled() {
+                // It dials us again, unless it is our address that changed: then we must dial.
+                tokio::time::sleep(DIAL_BACK_AFTER).await;
+                peers.dial_introduced(peer).await;
             }
         });
     }
@@ -290,6 +330,9 @@ impl Peers {
                 Err(_) => return BROKEN,
             };
             linked.hear();
+            if !self.linked(linked.peer).is_some_and(|now| Arc::ptr_eq(&now, linked)) {
+                return "replaced by a newer link";
+            }
             let Ok(frame) = Frame::decode(&frame) else { return "the peer sent nonsense" };
             match frame {
                 Frame::Hello(_) => return "the peer said hello twice",
