@@ -240,7 +240,7 @@ pub struct PeerInfo {
 }
 
 /// How a node is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Its key.
     #[schema(value_type = String)]
@@ -261,6 +261,9 @@ pub struct Status {
     pub downloads: u64,
     /// Peers that are linked.
     pub peers: u64,
+    /// Each of them: over what, how far away, how fast.
+    #[serde(default)]
+    pub linked: Vec<PeerInfo>,
     /// Where its API listens, if it does.
     #[serde(default)]
     #[schema(value_type = Option<String>)]

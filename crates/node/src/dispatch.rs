@@ -188,6 +188,7 @@ impl NodeHandle {
     async fn status(&self) -> Result<Reply, ApiError> {
         let inner = &self.inner;
         let own = inner.peers.own_address();
+        let linked = self.peers().peers;
         Ok(Reply::Status(Status {
             id: own.id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -196,7 +197,8 @@ impl NodeHandle {
             home: inner.config.home.clone(),
             shares: self.shares().await?.len() as u64,
             downloads: inner.swarms.fetching() as u64,
-            peers: inner.peers.all().len() as u64,
+            peers: linked.len() as u64,
+            linked,
             api_address: *inner.api.lock().expect("no panic while held"),
             pid: std::process::id(),
         }))

@@ -36,7 +36,8 @@ pub(crate) async fn run(PeersArgs {}: PeersArgs, context: &Context) -> Result<()
     Ok(())
 }
 
-fn table(peers: &[PeerInfo]) -> Table {
+/// One line a peer: over what, how far away, how fast.
+pub(super) fn table(peers: &[PeerInfo]) -> Table {
     let headings = [
         "PEER",
         "OVER",

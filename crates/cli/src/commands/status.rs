@@ -26,6 +26,11 @@ pub(crate) async fn run(StatusArgs {}: StatusArgs, context: &Context) -> Result<
     for line in table(status, is_running).lines().iter().skip(1) {
         ui.out(line)?;
     }
+    if is_running && !status.linked.is_empty() {
+        for line in super::peers::table(&status.linked).lines() {
+            ui.out(&line)?;
+        }
+    }
     if !is_running {
         ui.note("No node is running here; \"potluck daemon start\" starts one.");
     }
