@@ -65,10 +65,7 @@ impl Swarms {
         start: Start,
     ) -> Result<Arc<Session>, ServiceError> {
         let mut sessions = self.sessions.lock().expect("no panic while held");
-        if sessions.len() >= SESSIONS {
-            return Err(ServiceError::Busy(content));
-        }
-        if sessions.contains_key(&content) {
+        if sessions.len() >= SESSIONS || sessions.contains_key(&content) {
             return Err(ServiceError::Busy(content));
         }
         let (inputs, queue) = mpsc::channel(INPUTS_QUEUED);
