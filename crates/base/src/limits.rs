@@ -40,6 +40,9 @@ pub const TICKET_CHARS: usize = 8192;
 pub const EXCHANGE_PEERS: usize = 50;
 /// Links of one node at a time.
 pub const LINKS: usize = 256;
+/// Links of a tracker at a time: ten thousand peers, and room for some that come back before their
+/// old link is known to be dead.
+pub const TRACKER_LINKS: usize = 16_384;
 /// Links being set up (handshake, hello) at a time; more wait in the kernel's queue.
 pub const LINKS_HALF_OPEN: usize = 64;
 /// Lanes of one link in each direction.
@@ -55,6 +58,8 @@ pub const VALUES_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Time for a dial to reach any of a peer's addresses.
 pub const DIAL_TIME: Duration = Duration::from_secs(10);
+/// Time for a directory to say where a peer is, before a dial goes without.
+pub const FIND_TIME: Duration = Duration::from_secs(3);
 /// Time for a handshake and the hello that follows it.
 pub const HELLO_TIME: Duration = Duration::from_secs(5);
 /// Time without any sign of life after which a link counts as dead.
@@ -67,3 +72,110 @@ pub const REDIAL_MIN: Duration = Duration::from_millis(250);
 pub const REDIAL_MAX: Duration = Duration::from_secs(15);
 /// Time for a manifest or values to make progress before another peer is asked.
 pub const META_TIME: Duration = Duration::from_secs(10);
+
+// Networks and membership.
+
+/// Bytes of a network's name: it is typed, and stands in tables.
+pub const NETWORK_NAME_BYTES: usize = 64;
+/// Trackers named by one network record: each is dialled, and its key is tried on admissions.
+pub const NETWORK_TRACKERS: usize = 8;
+/// Relays named by one network record.
+pub const NETWORK_RELAYS: usize = 8;
+/// Bytes of a relay's URL: a host name of 253 characters, a scheme and a port.
+pub const RELAY_URL_BYTES: usize = 300;
+/// Invitations between an owner and a member: each costs three signatures to check.
+pub const MEMBERSHIP_DEPTH: usize = 8;
+/// Peers that one network revokes: the list must fit into a frame.
+pub const REVOKED: usize = 10_000;
+/// How far the number of a list of revoked peers may jump: a bad admin cannot use up all numbers.
+pub const REVOCATIONS_MISSED: u64 = 1_000_000;
+/// Characters of an invite: one whose chain is as long as it may be has about half.
+pub const INVITE_CHARS: usize = 16_384;
+
+// What peers publish, and trackers.
+
+/// Characters of a nickname: it stands in columns.
+pub const NICK_CHARS: usize = 32;
+/// Bytes of a nickname: any script takes at most four a character.
+pub const NICK_BYTES: usize = 4 * NICK_CHARS;
+/// Networks that a peer claims to belong to on one link.
+pub const CLAIMS: usize = 32;
+/// Tags of one share.
+pub const TAGS: usize = 16;
+/// Bytes of one tag.
+pub const TAG_BYTES: usize = 64;
+/// Entries of one page: eight times the average that `pages_for` aims at, so chance never comes near.
+pub const PAGE_ENTRIES: usize = 512;
+/// Bytes of one page: with what goes around it, it fits into a frame.
+pub const PAGE_BYTES: usize = 448 * 1024;
+/// Pages of one share: a page's number and the count, a power of two, take 16 bits.
+pub const PAGES: u16 = 1 << 15;
+/// Hashes on the way from an entry to the root of its page: 512 entries make nine floors.
+pub const PROOF_HASHES: usize = 9;
+/// How long a share and its pages stay listed without being signed again.
+pub const RECORD_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a peer's addresses count without being signed again.
+pub const PRESENCE_LIFETIME: Duration = Duration::from_secs(3600);
+/// How far the clocks of honest peers may be apart: twice the hour that a wrong time zone makes.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(2 * 3600);
+
+/// Bytes of the words of a search.
+pub const QUERY_BYTES: usize = 512;
+/// Types that one search can ask for: all there are.
+pub const QUERY_KINDS: usize = 8;
+/// How deep one may page into the results of a search: nobody reads on, and each page costs more.
+pub const SEARCH_OFFSET: u32 = 10_000;
+/// Contents in one answer to a search.
+pub const SEARCH_RESULTS: usize = 100;
+/// Names of one content in an answer to a search.
+pub const GROUP_HITS: usize = 3;
+/// Providers in one answer.
+pub const PROVIDERS: usize = 100;
+/// Entries or shares in one answer.
+pub const BROWSE_ENTRIES: usize = 1000;
+/// Members in one answer.
+pub const MEMBERS_LISTED: usize = 500;
+/// Roots of pages in one answer: about half of a [`REPLY_BYTES`].
+pub const PAGE_ROOTS: usize = 4096;
+/// Bytes of one answer of a tracker: other frames need not wait long behind it.
+pub const REPLY_BYTES: usize = 256 * 1024;
+/// Bytes of a text in a refusal.
+pub const DENIAL_BYTES: usize = 256;
+
+/// How long a peer counts as online after its last word. It renews after a third of it, so two
+/// words may be lost; a peer that dies is shown offline within 30 s.
+pub const LEASE_TIME: Duration = Duration::from_secs(20);
+/// How long a link to a tracker may stay without a registered peer.
+pub const TRACKER_IDLE_TIME: Duration = Duration::from_secs(60);
+/// How often the time at which a peer was last seen is written down while it stays: a tracker that
+/// crashes is wrong by no more.
+pub const SEEN_EVERY: Duration = Duration::from_secs(600);
+/// How often a tracker drops what has expired.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+/// Requests that a link may make per second in the long run; a search counts as several. A client
+/// that publishes at full speed sends about three hundred pages a second.
+pub const TRACKER_REQUESTS: u32 = 1000;
+/// Requests that a link may make at once before that rate holds.
+pub const TRACKER_BURST: u32 = 2000;
+/// Requests on one link that wait for the index.
+pub const ASKS_PER_LINK: usize = 32;
+/// Writes on one link that wait for the disk.
+pub const WRITES_PER_LINK: usize = 64;
+/// Work of all links together that waits for index and disk; more is put off.
+pub const TRACKER_JOBS: usize = 16_384;
+/// False or foreign records on one link before it is ended.
+pub const TRACKER_FAULTS: u32 = 16;
+/// Networks of one tracker.
+pub const TRACKER_NETWORKS: usize = 1000;
+/// Members of one network.
+pub const NETWORK_MEMBERS: usize = 100_000;
+/// Shares of one peer in one network: the list of their states fits into one answer.
+pub const SHARES_PER_PEER: usize = 4096;
+/// Pages of one peer in one network: four million files at the usual 64 a page.
+pub const PAGES_PER_PEER: usize = 65_536;
+/// Files and folders of one peer in one network.
+pub const ENTRIES_PER_PEER: u64 = 4_000_000;
+/// Withdrawals of one peer that the index remembers; the oldest go first.
+pub const WITHDRAWALS_PER_PEER: usize = 16_384;
+/// Peers that are banned from one tracker.
+pub const BANNED: usize = 100_000;

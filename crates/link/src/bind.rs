@@ -79,7 +79,10 @@ async fn try_bind(
         }
     }
     let quic = match config.quic {
-        true => Some(quic::bind(&config.secret, alpn, &udp_places(&listen), &config.relays).await?),
+        true => {
+            let (places, finder) = (udp_places(&listen), config.finder.clone());
+            Some(quic::bind(&config.secret, alpn, &places, &config.relays, finder).await?)
+        }
         false => None,
     };
     Ok((listeners, Bound { quic, listen }))

@@ -73,13 +73,6 @@ pub(crate) async fn dial(
     made.map_err(|error| LinkError::Broken(error.to_string()))
 }
 
-/// Whether an address can be dialled at all: a hostile ticket may name any.
-fn is_dialable(address: &SocketAddr) -> bool {
-    let ip = address.ip().to_canonical();
-    let broadcast = matches!(ip, std::net::IpAddr::V4(ip) if ip.is_broadcast());
-    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
-}
-
 enum Taken {
     Tcp(tls_dial::Taken),
     Quic(quic_dial::Taken),
@@ -112,8 +105,13 @@ impl<'a> Race<'a> {
         tcp: bool,
         quic: Option<(&iroh::Endpoint, bool)>,
     ) -> Self {
-        let mut direct: Vec<_> =
-            addr.direct.iter().copied().filter(is_dialable).take(limits::PEER_ADDRS).collect();
+        let mut direct: Vec<_> = addr
+            .direct
+            .iter()
+            .copied()
+            .filter(quic::is_dialable)
+            .take(limits::PEER_ADDRS)
+            .collect();
         let quic = quic.and_then(|(endpoint, relays)| {
             Some((endpoint.clone(), quic::target(addr, &direct, relays)?))
         });

@@ -8,13 +8,13 @@ use std::time::Duration;
 use potluck_base::{PeerAddr, PeerId, limits};
 use potluck_identity::SecretKey;
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::bind::{self, Bound};
 use crate::hub::Hub;
 use crate::mem::MemoryEndpoint;
 use crate::tls::TlsKeys;
-use crate::{ALPN, Link, LinkError, dial, quic_listen, tls_listen};
+use crate::{ALPN, Finder, Link, LinkError, dial, quic_listen, tls_listen};
 
 /// Time for links to say farewell when the endpoint closes.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
@@ -33,12 +33,24 @@ pub struct EndpointConfig {
     pub quic: bool,
     /// Whether to use TCP.
     pub tcp: bool,
+    /// Links at a time, those that peers dial and our own. A quarter is kept for our own.
+    pub links: usize,
+    /// Whom to ask where a peer is, when it is dialled by its key alone or has moved.
+    pub finder: Option<Arc<dyn Finder>>,
 }
 
 impl EndpointConfig {
     /// Listens everywhere on any port, over TCP and QUIC, without relays.
     pub fn new(secret: SecretKey) -> Self {
-        Self { secret, listen: Vec::new(), relays: Vec::new(), quic: true, tcp: true }
+        Self {
+            secret,
+            listen: Vec::new(),
+            relays: Vec::new(),
+            quic: true,
+            tcp: true,
+            links: limits::LINKS,
+            finder: None,
+        }
     }
 }
 
@@ -60,6 +72,7 @@ struct Net {
     accepted: Mutex<mpsc::Receiver<Link>>,
     tcp: bool,
     relays: bool,
+    finder: Option<Arc<dyn Finder>>,
     bound: Bound,
 }
 
@@ -72,17 +85,23 @@ impl Endpoint {
     /// Speaks another version: for tests of what happens then.
     pub(crate) async fn bind_as(config: EndpointConfig, alpn: &[u8]) -> Result<Self, LinkError> {
         let (listeners, bound) = bind::bind(&config, alpn).await?;
-        let (arrivals, accepted) = mpsc::channel(limits::LINKS);
+        let (arrivals, accepted) = mpsc::channel(config.links);
         let tls = TlsKeys::new(&config.secret, alpn);
-        let hub = Arc::new(Hub::new(config.secret.peer_id(), tls, arrivals));
+        let hub = Arc::new(Hub::new(config.secret.peer_id(), tls, arrivals, config.links));
         for listener in listeners {
             hub.tasks.spawn(tls_listen::listen(hub.clone(), listener));
         }
         if let Some(quic) = &bound.quic {
             hub.tasks.spawn(quic_listen::listen(hub.clone(), quic.clone()));
         }
-        let (tcp, relays) = (config.tcp, !config.relays.is_empty());
-        let net = Net { hub, accepted: Mutex::new(accepted), tcp, relays, bound };
+        let net = Net {
+            hub,
+            accepted: Mutex::new(accepted),
+            tcp: config.tcp,
+            relays: !config.relays.is_empty(),
+            finder: config.finder,
+            bound,
+        };
         Ok(Self { inner: Inner::Net(Arc::new(net)) })
     }
 
@@ -111,12 +130,22 @@ impl Endpoint {
 
     /// Opens a link to a peer over whatever answers first, TCP preferred; takes at most
     /// [`limits::DIAL_TIME`].
+    ///
+    /// A peer that is not met where it was, or whose places are not known, is asked for at the
+    /// [`Finder`] and dialled once more if that knows another place.
     pub async fn dial(&self, addr: &PeerAddr) -> Result<Link, LinkError> {
         match &self.inner {
-            Inner::Net(net) => {
-                let quic = net.bound.quic.as_ref().map(|quic| (quic, net.relays));
-                dial::dial(&net.hub, addr, net.tcp, quic).await
-            }
+            Inner::Net(net) => match net.dial(addr).await {
+                Err(
+                    error @ (LinkError::NoAddress(_)
+                    | LinkError::Unreachable { .. }
+                    | LinkError::WrongPeer { .. }),
+                ) => match net.elsewhere(addr).await {
+                    Some(elsewhere) => net.dial(&elsewhere).await,
+                    None => Err(error),
+                },
+                result => result,
+            },
             Inner::Memory(memory) => memory.dial(addr),
         }
     }
@@ -146,6 +175,20 @@ impl Endpoint {
 }
 
 impl Net {
+    async fn dial(&self, addr: &PeerAddr) -> Result<Link, LinkError> {
+        let quic = self.bound.quic.as_ref().map(|quic| (quic, self.relays));
+        dial::dial(&self.hub, addr, self.tcp, quic).await
+    }
+
+    /// Where the peer may be besides, if the finder knows a place that was not tried.
+    async fn elsewhere(&self, tried: &PeerAddr) -> Option<PeerAddr> {
+        let finder = self.finder.as_ref()?;
+        let mut found = timeout(limits::FIND_TIME, finder.find(tried.id)).await.ok()??;
+        found.direct.retain(|place| !tried.direct.contains(place));
+        let relay_is_new = found.relay.is_some() && found.relay != tried.relay;
+        (found.id == tried.id && (!found.direct.is_empty() || relay_is_new)).then_some(found)
+    }
+
     async fn close(&self) {
         let deadline = Instant::now() + CLOSE_TIME;
         self.hub.closed.cancel();

@@ -16,9 +16,6 @@ use crate::link::{Carrier, Ending, Link, Shared};
 use crate::preface::LinkId;
 use crate::tls::TlsKeys;
 
-/// Links that strangers may fill; the rest is left for peers that we dial.
-const LINKS_ACCEPTED: usize = limits::LINKS / 4 * 3;
-
 /// What dialling and listening have in common.
 pub(crate) struct Hub {
     pub(crate) id: PeerId,
@@ -48,17 +45,23 @@ pub(crate) struct NewLink {
 }
 
 impl Hub {
-    pub(crate) fn new(id: PeerId, tls: TlsKeys, arrivals: mpsc::Sender<Link>) -> Self {
+    pub(crate) fn new(
+        id: PeerId,
+        tls: TlsKeys,
+        arrivals: mpsc::Sender<Link>,
+        links_max: usize,
+    ) -> Self {
         Self {
             id,
             tls: Arc::new(tls),
-            gate: Gate::new(limits::LINKS_HALF_OPEN),
+            gate: Gate::new(limits::LINKS_HALF_OPEN.max(links_max / 16)),
             closed: CancellationToken::new(),
             tasks: TaskTracker::new(),
             arrivals,
             links: Mutex::default(),
-            room: Arc::new(Semaphore::new(limits::LINKS)),
-            room_accepted: Arc::new(Semaphore::new(LINKS_ACCEPTED)),
+            room: Arc::new(Semaphore::new(links_max)),
+            // Strangers may not fill it all: the rest is left for peers that we dial.
+            room_accepted: Arc::new(Semaphore::new(links_max / 4 * 3)),
         }
     }
 

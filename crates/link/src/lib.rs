@@ -11,6 +11,7 @@ mod control;
 mod dial;
 mod endpoint;
 mod error;
+mod find;
 mod gate;
 mod hub;
 mod lane;
@@ -30,6 +31,7 @@ mod tls_listen;
 
 pub use endpoint::{Endpoint, EndpointConfig};
 pub use error::{Attempt, DialFault, LinkError, Transport};
+pub use find::Finder;
 pub use lane::{LaneRx, LaneTx};
 pub use link::{Link, PathInfo};
 

@@ -77,6 +77,17 @@ impl Link {
         }
     }
 
+    /// Queues a frame if there is room at once.
+    pub fn try_send(&self, frame: Bytes) -> Result<(), LinkError> {
+        if frame.len() > limits::FRAME_BYTES {
+            return Err(LinkError::FrameTooLarge(frame.len()));
+        }
+        if self.shared.closing.is_cancelled() {
+            return Err(self.shared.error());
+        }
+        self.shared.outbox.try_send(frame).map_err(|_| LinkError::Busy)
+    }
+
     /// The next frame; `None` once either side closed the link in order.
     ///
     /// One task reads. Dropping the future loses nothing.

@@ -14,13 +14,14 @@ use potluck_base::{PathKind, PeerAddr, PeerId, limits};
 use potluck_identity::SecretKey;
 use tokio::runtime::Handle;
 
-use crate::LinkError;
 use crate::bind::UdpPlace;
 use crate::error::DialFault;
+use crate::find::Lookup;
 use crate::lane::{LaneRx, LaneTx, Rx, Tx};
 use crate::lanes::Slot;
 use crate::link::{Ending, PathInfo, Shared};
 use crate::quic_lane::{QuicLaneRx, QuicLaneTx};
+use crate::{Finder, LinkError};
 
 /// Bytes that may be under way, or received and unread, on one stream.
 ///
@@ -49,6 +50,7 @@ pub(crate) async fn bind(
     alpn: &[u8],
     places: &[UdpPlace],
     relays: &[String],
+    finder: Option<Arc<dyn Finder>>,
 ) -> Result<iroh::Endpoint, LinkError> {
     let relay_mode = if relays.is_empty() {
         RelayMode::Disabled
@@ -69,6 +71,9 @@ pub(crate) async fn bind(
         .net_report_config(NetReportConfig::minimal())
         .transport_config(transport())
         .clear_ip_transports();
+    if let Some(finder) = finder {
+        builder = builder.address_lookup(Lookup(finder));
+    }
     let failed = |address: SocketAddr, why: String| LinkError::Listen { address, why };
     for &UdpPlace { address, optional } in places {
         let options = BindOpts::default().set_is_required(!optional);
@@ -92,6 +97,13 @@ fn transport() -> QuicTransportConfig {
         .default_path_max_idle_timeout(PATH_IDLE)
         .default_path_keep_alive_interval(PATH_KEEP_ALIVE)
         .build()
+}
+
+/// Whether an address can be dialled at all: a hostile ticket may name any.
+pub(crate) fn is_dialable(address: &SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
+    let broadcast = matches!(ip, std::net::IpAddr::V4(ip) if ip.is_broadcast());
+    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
 /// The peer's address as iroh writes it; `None` if there is no way to try it.

@@ -3,10 +3,41 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use potluck_base::{PathKind, PeerAddr};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use potluck_base::{PathKind, PeerAddr, PeerId};
 
 use super::{at, endpoint, id, loopback, soon};
-use crate::{Attempt, DialFault, Endpoint, LinkError, Transport};
+use crate::{Attempt, DialFault, Endpoint, EndpointConfig, Finder, LinkError, Transport};
+
+/// A directory that knows one peer.
+#[derive(Clone, Debug)]
+struct Knows(PeerAddr);
+
+impl Finder for Knows {
+    fn find(&self, peer: PeerId) -> BoxFuture<'static, Option<PeerAddr>> {
+        let known = (peer == self.0.id).then(|| self.0.clone());
+        Box::pin(async move { known })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_is_found_by_its_key_alone_and_where_it_moved_to() {
+    for (tcp, quic) in [(true, false), (false, true)] {
+        let there = endpoint(2, tcp, quic).await;
+        let finder: Arc<dyn Finder> = Arc::new(Knows(there.addr()));
+        let config = EndpointConfig { finder: Some(finder), ..loopback(1, tcp, quic) };
+        let us = Endpoint::bind(config).await.unwrap();
+        assert_eq!(soon(us.dial(&at(2, &[]))).await.unwrap().peer(), id(2));
+        // Somebody else lives now where it was.
+        let stranger = endpoint(4, tcp, quic).await;
+        let link = soon(us.dial(&at(2, &stranger.addr().direct))).await.unwrap();
+        assert_eq!(link.peer(), id(2));
+        let nobody = soon(us.dial(&at(3, &[]))).await.unwrap_err();
+        assert!(matches!(nobody, LinkError::NoAddress(_)), "{nobody}");
+    }
+}
 
 /// An address of this machine where nobody listens.
 fn deserted() -> SocketAddr {

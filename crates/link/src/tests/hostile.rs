@@ -332,7 +332,7 @@ async fn a_peer_that_does_not_read_is_hung_up_on() {
 async fn nonsense_over_quic_ends_only_the_link_of_whoever_says_it() {
     let them = endpoint(2, false, true).await;
     let place = UdpPlace { address: "127.0.0.1:0".parse().unwrap(), optional: false };
-    let stranger = quic::bind(&secret(3), ALPN, &[place], &[]).await.unwrap();
+    let stranger = quic::bind(&secret(3), ALPN, &[place], &[], None).await.unwrap();
     let target = quic::target(&them.addr(), &them.addr().direct, false).unwrap();
 
     let connection = stranger.connect(target.clone(), ALPN).await.unwrap();
