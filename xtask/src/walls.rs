@@ -39,7 +39,14 @@ const ROWS: &[Row] = &[
     Row {
         name: "potluck-identity",
         inside: &["potluck-base"],
-        outside: Some(&["ed25519-dalek", "serde", "thiserror"]),
+        outside: Some(&[
+            "blake3",
+            "data-encoding",
+            "ed25519-dalek",
+            "postcard",
+            "serde",
+            "thiserror",
+        ]),
     },
     Row {
         name: "potluck-api",

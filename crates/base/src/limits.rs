@@ -89,6 +89,10 @@ pub const MEMBERSHIP_DEPTH: usize = 8;
 pub const REVOKED: usize = 10_000;
 /// How far the number of a list of revoked peers may jump: a bad admin cannot use up all numbers.
 pub const REVOCATIONS_MISSED: u64 = 1_000_000;
+/// Claims of one peer that are judged on one link: each costs up to some milliseconds.
+pub const CLAIMS_PER_LINK: usize = 256;
+/// Peers whose networks we keep in mind; their directories know the others.
+pub const KNOWN_MEMBERS: usize = 16_384;
 /// Characters of an invite: one whose chain is as long as it may be has about half.
 pub const INVITE_CHARS: usize = 16_384;
 
@@ -104,7 +108,8 @@ pub const CLAIMS: usize = 32;
 pub const TAGS: usize = 16;
 /// Bytes of one tag.
 pub const TAG_BYTES: usize = 64;
-/// Entries of one page: eight times the average that `pages_for` aims at, so chance never comes near.
+/// Entries of one page: eight times the average that `pages_for` aims at, so chance never comes
+/// near.
 pub const PAGE_ENTRIES: usize = 512;
 /// Bytes of one page: with what goes around it, it fits into a frame.
 pub const PAGE_BYTES: usize = 448 * 1024;
@@ -165,6 +170,8 @@ pub const WRITES_PER_LINK: usize = 64;
 pub const TRACKER_JOBS: usize = 16_384;
 /// False or foreign records on one link before it is ended.
 pub const TRACKER_FAULTS: u32 = 16;
+/// How often one of them is forgiven: a peer whose clock is wrong is not an attack.
+pub const TRACKER_FORGIVES: Duration = Duration::from_secs(60);
 /// Networks of one tracker.
 pub const TRACKER_NETWORKS: usize = 1000;
 /// Members of one network.
@@ -177,5 +184,102 @@ pub const PAGES_PER_PEER: usize = 65_536;
 pub const ENTRIES_PER_PEER: u64 = 4_000_000;
 /// Withdrawals of one peer that the index remembers; the oldest go first.
 pub const WITHDRAWALS_PER_PEER: usize = 16_384;
+/// Pages on their way to a tracker at a time: enough to fill a far link, few enough to drop with it.
+pub const PAGES_IN_FLIGHT: usize = 16;
+/// How long a tracker may be silent while a request waits, before the link counts as dead.
+pub const TRACKER_REQUEST_TIME: Duration = Duration::from_secs(5);
+/// Longest pause between two attempts to reach a tracker: with it everybody is back 10 s after the
+/// tracker is.
+pub const TRACKER_REDIAL_MAX: Duration = Duration::from_secs(8);
+/// Questions of one node that wait for a tracker.
+pub const ASKS_OPEN: usize = 256;
+/// How long a question waits for its answer: a person waits for it.
+pub const ASK_TIME: Duration = Duration::from_secs(10);
+/// How long a question waits for a tracker to be reached.
+pub const ASK_WAIT_TIME: Duration = Duration::from_secs(3);
 /// Peers that are banned from one tracker.
 pub const BANNED: usize = 100_000;
+
+// P2P-CI/1.0, the classic course protocol: clear text from clients that nobody authenticates.
+
+/// A line of a P2P-CI message, bytes: the longest name below a share and its header's name.
+pub const CI_LINE_BYTES: usize = 4608;
+/// A P2P-CI message from its first line to its last, bytes.
+pub const CI_MESSAGE_BYTES: usize = 32 * 1024;
+/// Lines of one P2P-CI message; honest ones have four.
+pub const CI_LINES: usize = 32;
+/// Characters of a title that a P2P-CI client registers.
+pub const CI_TITLE_CHARS: usize = 1024;
+/// Bytes of a host name, as DNS has it.
+pub const CI_HOST_BYTES: usize = 253;
+/// Rows of one P2P-CI answer; old clients read a few kilobytes at most.
+pub const CI_ROWS: usize = 1000;
+/// Bytes of a P2P-CI answer of rows that our client reads.
+pub const CI_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of the head of a file that our client reads before the body must begin.
+pub const CI_HEAD_BYTES: usize = 16 * 1024;
+/// Bytes of a body that are held back until it is clear whether an empty line belongs to it.
+pub const CI_HOLD_BYTES: usize = 1024 * 1024;
+/// Silence after which a P2P-CI message without an end mark is taken to be whole. Above the 40 ms
+/// for which a delayed acknowledgement holds up a client that writes byte by byte.
+pub const CI_SILENCE: Duration = Duration::from_millis(50);
+/// Silence after which a message that lacks optional headers is taken to be whole.
+pub const CI_LONG_SILENCE: Duration = Duration::from_secs(1);
+/// Silence after which a message that is not whole is refused.
+pub const CI_REQUEST_TIME: Duration = Duration::from_secs(10);
+/// Time in which a P2P-CI client must take what we send it.
+pub const CI_WRITE_TIME: Duration = Duration::from_secs(30);
+/// Time without a request after which a P2P-CI connection is ended: people leave menus open.
+pub const CI_IDLE_TIME: Duration = Duration::from_secs(2 * 3600);
+/// Time for a connection to another program's P2P-CI server.
+pub const CI_DIAL_TIME: Duration = Duration::from_secs(5);
+/// Time for the first byte of its answer, before another dialect is tried.
+pub const CI_ANSWER_TIME: Duration = Duration::from_secs(3);
+/// Time without a byte after which a download from an old peer is given up.
+pub const CI_STALL_TIME: Duration = Duration::from_secs(20);
+/// Pause between the head of a file and its bytes: many old clients read the head with one call
+/// and would take bytes that come along for a part of it.
+pub const CI_HEAD_PAUSE: Duration = Duration::from_millis(100);
+/// P2P-CI connections of one server.
+pub const CI_CONNECTIONS: usize = 256;
+/// P2P-CI connections from one address.
+pub const CI_CONNECTIONS_PER_HOST: usize = 64;
+/// Records that P2P-CI clients of one address may register.
+pub const CI_RECORDS_PER_HOST: usize = 10_000;
+/// P2P-CI clients that are remembered at a time, connected or on a lease.
+pub const CI_PEERS: usize = 4096;
+/// Requests that one P2P-CI connection may make at once before it is slowed down.
+pub const CI_BURST: u32 = 200;
+/// Requests per second of one P2P-CI connection in the long run.
+pub const CI_REQUESTS: u32 = 50;
+/// Messages of one P2P-CI connection that may be refused before it is ended.
+pub const CI_FAULTS: u32 = 16;
+/// How long the records of a client that connects for each request are kept after its last one.
+pub const CI_LEASE: Duration = Duration::from_secs(3600);
+/// A connection with one request that its client ends this soon belongs to such a client.
+pub const CI_ONE_SHOT: Duration = Duration::from_secs(1);
+
+/// Folders that are watched for changes: the system keeps about one KiB for each, of a number that
+/// all programs of a user share.
+pub const WATCHED_FOLDERS: usize = 65_536;
+/// Touched paths that are remembered: of more than these, looking at everything is as quick.
+pub const TOUCHED_PATHS: usize = 10_000;
+/// Quiet after a change before it is looked at: most programs are done with a file by then.
+pub const PUBLISH_QUIET: Duration = Duration::from_millis(150);
+/// The longest that changes are let go on before they are looked at.
+pub const PUBLISH_WAIT: Duration = Duration::from_millis(500);
+/// Pause before a file is looked at again that was still being written.
+pub const PUBLISH_LATER: Duration = Duration::from_millis(1000);
+/// Pause between two looks at everything that is watched, in case that something was not heard.
+pub const RESCAN_EVERY: Duration = Duration::from_secs(60);
+/// The same where watching does not work.
+pub const RESCAN_EVERY_UNWATCHED: Duration = Duration::from_secs(5);
+/// Pause between two looks at whether shared folders are still there and the same.
+pub const ROOTS_EVERY: Duration = Duration::from_secs(1);
+/// Offers that are looked at at the same time: more only make the disk slower.
+pub const LOOKS: usize = 2;
+
+/// Time for a directory to answer before the others' answers are taken without it.
+pub const DIRECTORY_TIME: Duration = Duration::from_secs(6);
+/// Providers of one content that are asked for in all: more than a download has links for.
+pub const PROVIDERS_ASKED: usize = 200;

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
-use potluck_base::PeerId;
+use potluck_base::{NetworkId, PeerId};
 
 /// What every signature of this protocol version starts with.
 const PROTOCOL: &[u8] = b"potluck/1 ";
@@ -41,6 +41,11 @@ impl SecretKey {
     /// The public half, by which others know this node.
     pub fn peer_id(&self) -> PeerId {
         PeerId(self.0.verifying_key().to_bytes())
+    }
+
+    /// The public half, if this is the key of a network.
+    pub fn network_id(&self) -> NetworkId {
+        NetworkId(self.peer_id().0)
     }
 
     /// Signs a message for one use, which `domain` names; the name has no zero byte.
