@@ -2,12 +2,16 @@
 
 mod bounded;
 mod dice;
+pub mod directory;
 mod hello;
 mod machine;
+pub mod p2p_ci;
 pub mod swarm;
 mod wire;
 
 pub use dice::Dice;
-pub use hello::{AGENT_BYTES, Agreed, Hello, RELAY_BYTES, Unfit, VERSION, VERSION_MIN, judge};
+pub use hello::{
+    AGENT_BYTES, Agreed, FEATURE_NETWORKS, Hello, RELAY_BYTES, Unfit, VERSION, VERSION_MIN, judge,
+};
 pub use machine::{Input, Machine, Outbox, Output};
 pub use wire::{BLOCK_HEADER_BYTES, BlockHeader, Frame, REASON_BYTES, Refusal, What, WireError};

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use potluck_base::{ContentId, PeerAddr, PieceRange, limits};
+use potluck_base::bounded::list;
+use potluck_base::{ContentId, NetworkId, PeerAddr, PieceRange, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::bounded;
+use crate::directory::tracker::{self, Claim};
 use crate::hello::{Hello, VERSION};
 use crate::swarm::Message;
 
@@ -72,6 +74,13 @@ pub enum Frame {
         #[serde(deserialize_with = "bounded::text::<_, REASON_BYTES>")]
         reason: String,
     },
+    /// The networks that the sender belongs to, at most [`limits::CLAIMS`]. Only for peers with
+    /// [`FEATURE_NETWORKS`](crate::FEATURE_NETWORKS), as is all that follows.
+    Claims(#[serde(deserialize_with = "list::<_, _, { limits::CLAIMS }>")] Vec<Claim>),
+    /// The networks among those that the other claimed in which the sender takes it for a member.
+    Admitted(#[serde(deserialize_with = "list::<_, _, { limits::CLAIMS }>")] Vec<NetworkId>),
+    /// Something between a tracker and a member.
+    Tracker(Box<tracker::Message>),
 }
 
 /// What a [`Frame::MetaRequest`] asks for.

@@ -8,6 +8,7 @@
 mod checks;
 mod mutate;
 mod seeds;
+mod tracker;
 
 pub use mutate::Mutator;
 
@@ -25,6 +26,7 @@ pub struct Target {
 /// Every decoder of what comes from elsewhere.
 pub const TARGETS: &[Target] = &[
     Target { name: "frame", seeds: seeds::frames, check: checks::frame },
+    Target { name: "tracker_message", seeds: tracker::messages, check: tracker::check },
     Target { name: "hello", seeds: seeds::hellos, check: checks::hello },
     Target { name: "block_header", seeds: seeds::block_headers, check: checks::block_header },
     Target { name: "ticket", seeds: seeds::tickets, check: checks::ticket },

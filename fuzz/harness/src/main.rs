@@ -101,7 +101,7 @@ fn smoke(target: &Target, seed: u64, time: Duration) -> Result<(), String> {
             mutator.keep(input);
         }
     }
-    println!("{:<14}{inputs:>10} inputs, {accepted} accepted, seed {seed}", target.name);
+    println!("{:<16}{inputs:>10} inputs, {accepted} accepted, seed {seed}", target.name);
     Ok(())
 }
 

@@ -36,6 +36,7 @@ pub fn frames() -> Vec<Vec<u8>> {
         Frame::Pong(0),
         Frame::Goodbye { reason: "the node stops".to_owned() },
     ]);
+    frames.extend(crate::tracker::frames());
     let written = frames.iter().map(Frame::encode);
     written.chain(hellos()).collect()
 }

@@ -1,0 +1,4 @@
+//! Who has what, always: what peers publish, and the directories that hand it on.
+
+pub mod record;
+pub mod tracker;
