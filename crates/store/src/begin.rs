@@ -295,7 +295,7 @@ impl Outset<'_> {
         if changed {
             record.dev = first_dev(&record.files);
         }
-        record::update(&self.store.db.lock(), &record)?;
+        self.store.db.transaction(|tx| record::update(tx, &record))?;
         Ok(record)
     }
 }

@@ -7,62 +7,81 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::StoreError;
+use crate::upgrade;
 
 /// How long a statement waits for another program that looks into the database.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The steps from each version of the schema to the next; the first makes an empty database a
-/// state.
-const MIGRATIONS: &[&str] = &[
-    // 1. Described in docs/spec/05-state.md.
-    "CREATE TABLE hashes (
-        dev INTEGER NOT NULL,
-        ino INTEGER NOT NULL,
-        size INTEGER NOT NULL,
-        mtime_ns INTEGER NOT NULL,
-        id BLOB NOT NULL,
-        used INTEGER NOT NULL,
-        PRIMARY KEY (dev, ino)
-    ) WITHOUT ROWID;
-    CREATE TABLE file_values (
-        id BLOB NOT NULL PRIMARY KEY,
-        added INTEGER NOT NULL,
-        bytes BLOB NOT NULL
-    );
-    CREATE TABLE shares (
-        id BLOB NOT NULL PRIMARY KEY,
-        kind INTEGER NOT NULL,
-        name TEXT NOT NULL,
-        created INTEGER NOT NULL,
-        size INTEGER NOT NULL,
-        executable INTEGER NOT NULL,
-        roots BLOB NOT NULL,
-        manifest BLOB,
-        files BLOB NOT NULL,
-        ids BLOB NOT NULL
-    );
-    CREATE TABLE downloads (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        content BLOB NOT NULL,
-        kind INTEGER NOT NULL,
-        name TEXT NOT NULL,
-        asked TEXT NOT NULL,
-        folder BLOB NOT NULL,
-        created INTEGER NOT NULL,
-        size INTEGER NOT NULL,
-        executable INTEGER NOT NULL,
-        manifest BLOB,
-        selected BLOB,
-        state INTEGER NOT NULL,
-        synced INTEGER NOT NULL,
-        boot TEXT NOT NULL,
-        durable BLOB NOT NULL,
-        doubtful BLOB NOT NULL,
-        dev INTEGER NOT NULL,
-        files BLOB NOT NULL,
-        ids BLOB NOT NULL,
-        UNIQUE (folder, name, content)
-    );",
+/// Work on the state that is being brought to a newer version.
+type Upgrade = fn(&Transaction<'_>) -> Result<(), StoreError>;
+
+/// A step from one version of the schema to the next.
+struct Step {
+    sql: &'static str,
+    /// What SQL alone cannot do, afterwards.
+    then: Option<Upgrade>,
+}
+
+impl Step {
+    const fn sql(sql: &'static str) -> Self {
+        Self { sql, then: None }
+    }
+}
+
+/// The steps; the first makes an empty database a state. Described in docs/spec/05-state.md.
+const MIGRATIONS: &[Step] = &[
+    Step::sql(
+        "CREATE TABLE hashes (
+            dev INTEGER NOT NULL,
+            ino INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            mtime_ns INTEGER NOT NULL,
+            id BLOB NOT NULL,
+            used INTEGER NOT NULL,
+            PRIMARY KEY (dev, ino)
+        ) WITHOUT ROWID;
+        CREATE TABLE file_values (
+            id BLOB NOT NULL PRIMARY KEY,
+            added INTEGER NOT NULL,
+            bytes BLOB NOT NULL
+        );
+        CREATE TABLE shares (
+            id BLOB NOT NULL PRIMARY KEY,
+            kind INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            created INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            executable INTEGER NOT NULL,
+            roots BLOB NOT NULL,
+            manifest BLOB,
+            files BLOB NOT NULL,
+            ids BLOB NOT NULL
+        );
+        CREATE TABLE downloads (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            content BLOB NOT NULL,
+            kind INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            asked TEXT NOT NULL,
+            folder BLOB NOT NULL,
+            created INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            executable INTEGER NOT NULL,
+            manifest BLOB,
+            selected BLOB,
+            state INTEGER NOT NULL,
+            synced INTEGER NOT NULL,
+            boot TEXT NOT NULL,
+            durable BLOB NOT NULL,
+            doubtful BLOB NOT NULL,
+            dev INTEGER NOT NULL,
+            files BLOB NOT NULL,
+            ids BLOB NOT NULL,
+            UNIQUE (folder, name, content)
+        );",
+    ),
+    // Small columns stand before large ones: SQLite reads a row from its beginning.
+    Step { sql: include_str!("schema_2.sql"), then: Some(upgrade::to_2) },
 ];
 
 /// The database, with one connection that writes and one that need not wait for it.
@@ -115,7 +134,7 @@ impl Db {
     }
 }
 
-fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
+fn migrate(connection: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
     let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -124,7 +143,10 @@ fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError
     }
     let done = usize::try_from(found).map_err(|_| StoreError::Damaged("a negative version"))?;
     for step in &steps[done..] {
-        transaction.execute_batch(step)?;
+        transaction.execute_batch(step.sql)?;
+        if let Some(then) = step.then {
+            then(&transaction)?;
+        }
     }
     transaction.pragma_update(None, "user_version", known)?;
     transaction.commit()?;
@@ -154,8 +176,10 @@ mod tests {
     #[test]
     fn an_older_state_is_taken_along_step_by_step() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let steps =
-            ["CREATE TABLE a (x); INSERT INTO a VALUES (7);", "ALTER TABLE a ADD COLUMN y;"];
+        let steps = [
+            Step::sql("CREATE TABLE a (x); INSERT INTO a VALUES (7);"),
+            Step::sql("ALTER TABLE a ADD COLUMN y;"),
+        ];
         migrate(&mut connection, &steps[..1]).unwrap();
         migrate(&mut connection, &steps).unwrap();
         migrate(&mut connection, &steps).unwrap();
@@ -167,8 +191,8 @@ mod tests {
     #[test]
     fn a_step_that_fails_leaves_the_state_as_it_was() {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection, &["CREATE TABLE a (x);"]).unwrap();
-        let steps = ["CREATE TABLE a (x);", "CREATE TABLE b (x);", "NONSENSE;"];
+        let steps = ["CREATE TABLE a (x);", "CREATE TABLE b (x);", "NONSENSE;"].map(Step::sql);
+        migrate(&mut connection, &steps[..1]).unwrap();
         migrate(&mut connection, &steps).unwrap_err();
         assert_eq!(version(&connection), 1);
         connection.query_row("SELECT * FROM b", [], |_| Ok(())).unwrap_err();

@@ -49,6 +49,11 @@ impl Fingerprint {
         }
     }
 
+    /// The time of change, whole seconds since 1970.
+    pub(crate) fn seconds(&self) -> u64 {
+        u64::try_from(self.mtime_ns / 1_000_000_000).unwrap_or(0)
+    }
+
     /// Whether a hash that was begun at `now_ns` may miss a change that leaves no trace.
     ///
     /// The same rule as in git's index: such a hash is right for the moment, but is not remembered.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::below::Below;
 use crate::error::StoreError;
 use crate::names;
+use crate::offers;
 use crate::record::{self, Stage};
 use crate::state::Inner;
 use crate::sweep;
@@ -25,5 +26,8 @@ pub(crate) fn forget(store: &Arc<Inner>, number: i64) -> Result<(), StoreError> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(StoreError::io("open", &record.folder, error)),
     }
-    record::delete(&store.db.lock(), number)
+    store.db.transaction(|tx| {
+        record::delete(tx, number)?;
+        offers::remove_lost(tx, &record.content)
+    })
 }

@@ -18,6 +18,8 @@ use crate::rows;
 
 /// Hashes that are remembered: about 100 bytes each.
 const HASHES_MAX: u64 = 1_000_000;
+/// Files that are looked up before others get their turn.
+const KNOWN_AT_ONCE: usize = 4096;
 const DAY_NS: i64 = 86_400_000_000_000;
 
 /// What a file hashed to.
@@ -34,31 +36,40 @@ pub struct FileHash {
 /// The ids of files that were hashed before and have not changed since.
 pub(crate) fn known(db: &Db, files: &[Fingerprint]) -> Result<Vec<Option<ContentId>>, StoreError> {
     let today = now_ns() / DAY_NS;
-    db.transaction(|tx| {
-        let mut find = tx.prepare_cached(
+    let (mut found, mut touched) = (Vec::with_capacity(files.len()), Vec::new());
+    for some in files.chunks(KNOWN_AT_ONCE) {
+        let connection = db.read();
+        let mut find = connection.prepare_cached(
             "SELECT id, used FROM hashes
              WHERE dev = ?1 AND ino = ?2 AND size = ?3 AND mtime_ns = ?4",
         )?;
-        let touch = "UPDATE hashes SET used = ?3 WHERE dev = ?1 AND ino = ?2";
-        let mut touch = tx.prepare_cached(touch)?;
-        let mut found = Vec::with_capacity(files.len());
-        for file in files {
+        for file in some {
             let key = (file.dev as i64, file.ino as i64, file.size as i64, file.mtime_ns);
             let row: Option<(Vec<u8>, i64)> =
                 find.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
             let id = row.as_ref().map(|(id, _)| rows::content_id(id)).transpose()?;
             if row.is_some_and(|(_, used)| used != today) {
-                touch.execute((key.0, key.1, today))?;
+                touched.push((key.0, key.1));
             }
             // Without its values a file cannot be shared: it is read again.
             let several = Layout::new(file.size).pieces() > 1;
             found.push(match id {
-                Some(id) if several && !has_values(tx, &id)? => None,
+                Some(id) if several && !has_values(&connection, &id)? => None,
                 id => id,
             });
         }
-        Ok(found)
-    })
+    }
+    if !touched.is_empty() {
+        db.transaction(|tx| {
+            let sql = "UPDATE hashes SET used = ?3 WHERE dev = ?1 AND ino = ?2";
+            let mut touch = tx.prepare_cached(sql)?;
+            for (dev, ino) in touched {
+                touch.execute((dev, ino, today))?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(found)
 }
 
 /// Remembers hashes, except racy ones, and all values.

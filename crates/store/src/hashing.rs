@@ -1,6 +1,6 @@
 //! Hashes files on all cores: many small ones side by side, a large one in parts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -100,6 +100,36 @@ pub(crate) fn hash_scan(
     let mut at = 0..;
     scan.files.retain(|_| !at.next().is_some_and(|i| gone.contains(&i)));
     Ok(ids.into_iter().flatten().collect())
+}
+
+/// Hashes the files that are not known yet, and remembers them; each once, and for each says what
+/// became of it.
+pub(crate) fn hash_once(
+    store: &Inner,
+    files: &[ScannedFile],
+    threads: usize,
+    cancel: &AtomicBool,
+) -> Result<Vec<Result<ContentId, ReadFault>>, StoreError> {
+    let prints: Vec<_> = files.iter().map(|file| file.fingerprint).collect();
+    let known = hashes::known(&store.db, &prints)?;
+    let todo: Vec<usize> = (0..files.len()).filter(|i| known[*i].is_none()).collect();
+    let mut fresh = BTreeMap::new();
+    for batch in batches(files, &todo) {
+        let chosen: Vec<_> = batch.iter().map(|i| &files[*i]).collect();
+        let hashed = hash_each(&chosen, threads, &|_| {}, cancel)?;
+        let mut news = Vec::new();
+        for (i, hashed) in batch.iter().zip(hashed) {
+            let id = hashed.map(|hash| {
+                let id = hash.id;
+                news.push((files[*i].fingerprint, hash));
+                id
+            });
+            fresh.insert(*i, id);
+        }
+        hashes::remember(&store.db, &news)?;
+    }
+    let ids = known.into_iter().enumerate();
+    Ok(ids.map(|(i, id)| id.map_or_else(|| fresh.remove(&i).expect("it was hashed"), Ok)).collect())
 }
 
 /// Finds the values of one open file, this thread alone.

@@ -39,7 +39,7 @@ impl Download {
         };
         let mut adopted = Vec::new();
         for id in sources {
-            let Some(source) = shares::open(&self.store, &id)? else {
+            let Some(source) = shares::open_whole(&self.store, &id)? else {
                 continue;
             };
             let mut wanted = self.missing_files();

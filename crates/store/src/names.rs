@@ -41,7 +41,7 @@ pub(crate) fn part(name: &RelPath, content: &ContentId) -> String {
 }
 
 /// Whether a name is that of a part.
-pub(crate) fn is_part(name: &str) -> bool {
+pub fn is_part(name: &str) -> bool {
     let stem = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".part"));
     let digits = stem.and_then(|stem| stem.rsplit_once('.')).map(|(_, digits)| digits);
     digits.is_some_and(|d| d.len() == 8 && d.bytes().all(|b| b.is_ascii_hexdigit()))

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use potluck_base::{ContentId, PieceSet, RelPath};
 use potluck_content::{Manifest, PieceMap};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::error::StoreError;
 use crate::fingerprint::Fingerprint;
 use crate::hashes;
+use crate::owners::{self, Files};
 use crate::rows;
 use crate::share::{Origin, Root, ShareInfo, ShareKind, ShareRecord};
 use crate::state::Inner;
@@ -88,6 +89,19 @@ impl Record {
         self.folder.join(self.name.as_str())
     }
 
+    /// Files that are at the target.
+    pub(crate) fn count(&self) -> usize {
+        self.files.iter().flatten().count()
+    }
+
+    /// What the index of files holds about it: of a finished folder the files that are there.
+    pub(crate) fn indexed(&self) -> Files {
+        match (self.stage, self.kind) {
+            (Stage::Finished, ShareKind::Folder) => Files::of(&self.map(), &self.files),
+            _ => Files::default(),
+        }
+    }
+
     /// A finished download as a share.
     pub(crate) fn share(self) -> ShareRecord {
         let name = self.name.as_str().to_owned();
@@ -139,8 +153,9 @@ pub(crate) fn get(connection: &Connection, number: i64) -> Result<Option<Record>
 pub(crate) fn insert(connection: &Connection, new: &Record) -> Result<i64, StoreError> {
     connection.execute(
         "INSERT INTO downloads (content, kind, name, asked, folder, created, size, executable,
-             manifest, selected, state, synced, boot, durable, doubtful, dev, files, ids)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+             manifest, selected, state, synced, boot, durable, doubtful, dev, files, ids, count)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19)",
         params![
             new.content.0,
             new.kind.number(),
@@ -160,16 +175,18 @@ pub(crate) fn insert(connection: &Connection, new: &Record) -> Result<i64, Store
             new.dev as i64,
             rows::pack(&new.files)?,
             rows::pack_id_starts(&new.map()),
+            new.count() as i64,
         ],
     )?;
     Ok(connection.last_insert_rowid())
 }
 
 /// Writes all that changes in the life of a download.
-pub(crate) fn update(connection: &Connection, record: &Record) -> Result<(), StoreError> {
-    connection.execute(
+pub(crate) fn update(tx: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    let before = get(tx, record.number)?.map(|before| before.indexed());
+    tx.execute(
         "UPDATE downloads SET name = ?2, selected = ?3, state = ?4, synced = ?5, boot = ?6,
-             durable = ?7, doubtful = ?8, dev = ?9, files = ?10 WHERE number = ?1",
+             durable = ?7, doubtful = ?8, dev = ?9, files = ?10, count = ?11 WHERE number = ?1",
         params![
             record.number,
             record.name.as_str(),
@@ -181,9 +198,11 @@ pub(crate) fn update(connection: &Connection, record: &Record) -> Result<(), Sto
             rows::pack_pieces(&record.doubtful)?,
             record.dev as i64,
             rows::pack(&record.files)?,
+            record.count() as i64,
         ],
     )?;
-    Ok(())
+    let Some(before) = before else { return Ok(()) };
+    owners::update(tx, Origin::Downloaded, record.number, &before, &record.indexed())
 }
 
 /// Writes which pieces are here.
@@ -200,17 +219,19 @@ pub(crate) fn update_marks(
 }
 
 /// Takes a download out of the table.
-pub(crate) fn delete(connection: &Connection, number: i64) -> Result<(), StoreError> {
-    connection.execute("DELETE FROM downloads WHERE number = ?1", [number])?;
-    Ok(())
+pub(crate) fn delete(tx: &Transaction<'_>, number: i64) -> Result<(), StoreError> {
+    let Some(record) = get(tx, number)? else { return Ok(()) };
+    tx.execute("DELETE FROM downloads WHERE number = ?1", [number])?;
+    owners::update(tx, Origin::Downloaded, number, &record.indexed(), &Files::default())
 }
 
 /// Takes away what is said about other contents at the place where `record` now is.
-pub(crate) fn displace(connection: &Connection, record: &Record) -> Result<(), StoreError> {
-    connection.execute(
-        "DELETE FROM downloads WHERE folder = ?1 AND name = ?2 AND content != ?3 AND state = 2",
-        params![rows::path_bytes(&record.folder), record.name.as_str(), record.content.0],
-    )?;
+pub(crate) fn displace(tx: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    let filter = "folder = ?1 AND name = ?2 AND content != ?3 AND state = 2";
+    let (folder, name) = (rows::path_bytes(&record.folder), record.name.as_str());
+    for displaced in select(tx, filter, params![folder, name, record.content.0])? {
+        delete(tx, displaced.number)?;
+    }
     Ok(())
 }
 
@@ -238,21 +259,39 @@ pub(crate) fn unfinished(connection: &Connection) -> Result<Vec<DownloadInfo>, S
     Ok(records.into_iter().map(info).collect())
 }
 
-/// All finished downloads, as lines in the list of shares.
-pub(crate) fn finished(connection: &Connection) -> Result<Vec<ShareInfo>, StoreError> {
-    let records = select(connection, "state = 2 ORDER BY number", params![])?;
-    let info = |record: Record| ShareInfo {
-        id: record.content,
-        kind: record.kind,
-        origin: Origin::Downloaded,
-        path: record.target(),
-        name: record.name,
-        size: record.size,
-        files: record.files.iter().flatten().count() as u32,
-        executable: record.executable,
-        created: record.created,
-    };
-    Ok(records.into_iter().map(info).collect())
+/// Finished downloads, as lines in the list of shares.
+pub(crate) fn finished(
+    connection: &Connection,
+    filter: &str,
+    params: impl rusqlite::Params,
+) -> Result<Vec<ShareInfo>, StoreError> {
+    let sql = format!(
+        "SELECT content, kind, name, folder, created, size, executable, count FROM downloads
+         WHERE state = 2 AND {filter} ORDER BY number"
+    );
+    let mut read = connection.prepare_cached(&sql)?;
+    let mut found = read.query(params)?;
+    let mut shares = Vec::new();
+    while let Some(row) = found.next()? {
+        let name = rows::name(&row.get::<_, String>(2)?)?;
+        shares.push(ShareInfo {
+            id: rows::content_id(&row.get::<_, Vec<u8>>(0)?)?,
+            kind: ShareKind::of_number(row.get(1)?)?,
+            origin: Origin::Downloaded,
+            path: rows::path(row.get(3)?).join(name.as_str()),
+            name,
+            created: row.get::<_, i64>(4)? as u64,
+            size: row.get::<_, i64>(5)? as u64,
+            executable: row.get(6)?,
+            files: row.get::<_, i64>(7)? as u32,
+        });
+    }
+    Ok(shares)
+}
+
+/// All finished downloads.
+pub(crate) fn every_finished(connection: &Connection) -> Result<Vec<Record>, StoreError> {
+    select(connection, "state = 2 ORDER BY number", params![])
 }
 
 /// The newest finished download of a content that may be served: after a crash of the machine one
@@ -269,11 +308,10 @@ pub(crate) fn finished_share(
 }
 
 /// Forgets the finished downloads of a content.
-pub(crate) fn forget_finished(
-    connection: &Connection,
-    content: &ContentId,
-) -> Result<(), StoreError> {
-    connection.execute("DELETE FROM downloads WHERE state = 2 AND content = ?1", [content.0])?;
+pub(crate) fn forget_finished(tx: &Transaction<'_>, content: &ContentId) -> Result<(), StoreError> {
+    for record in select(tx, "state = 2 AND content = ?1", params![content.0])? {
+        delete(tx, record.number)?;
+    }
     Ok(())
 }
 

@@ -164,7 +164,7 @@ pub(crate) struct Top {
 }
 
 impl Top {
-    fn find(given: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn find(given: &Path) -> Result<Self, StoreError> {
         let fail = |e| StoreError::io("read", given, e);
         let refuse =
             |why: &str| StoreError::NotShareable { path: given.to_owned(), why: why.to_owned() };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use potluck_base::{ContentId, RelPath};
-use potluck_content::{Manifest, PieceMap};
+use potluck_content::{Kind, Manifest, PieceMap};
 
 use crate::fingerprint::Fingerprint;
 
@@ -68,6 +68,46 @@ impl ShareRecord {
             None => PieceMap::one_file(self.size, self.id),
         }
     }
+
+    /// The files that are here, in the order of the manifest.
+    pub fn entries(&self) -> Vec<ShareEntry> {
+        let Some(manifest) = &self.manifest else {
+            let here = self.files.first().copied().flatten();
+            let one = here.map(|print| ShareEntry {
+                path: self.name.clone(),
+                content: self.id,
+                size: self.size,
+                executable: self.executable,
+                modified_s: print.seconds(),
+            });
+            return one.into_iter().collect();
+        };
+        let mut prints = self.files.iter();
+        let mut entries = Vec::with_capacity(self.files.len());
+        for entry in manifest.entries() {
+            let Kind::File { size, id, executable } = entry.kind else { continue };
+            // As many as the manifest has files.
+            let Some(Some(print)) = prints.next() else { continue };
+            let (path, modified_s) = (entry.path.clone(), print.seconds());
+            entries.push(ShareEntry { path, content: id, size, executable, modified_s });
+        }
+        entries
+    }
+}
+
+/// A file of a share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareEntry {
+    /// Its path below the share; of a single file the share's name.
+    pub path: RelPath,
+    /// The hash of its bytes.
+    pub content: ContentId,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Whether its owner may run it.
+    pub executable: bool,
+    /// When its bytes last changed, seconds since 1970.
+    pub modified_s: u64,
 }
 
 /// A line in the list of shares.

@@ -197,12 +197,8 @@ impl Source {
             Some(manifest) => manifest.entries()[self.map.file(file).entry].path.as_str(),
             None => self.share.roots[0].names.as_ref().map_or("", |(shared, _)| shared),
         };
-        let top = rel.split('/').next().unwrap_or(rel);
-        let roots = &self.share.roots;
-        let root = roots
-            .partition_point(|root| root.names.as_ref().is_some_and(|(t, _)| t.as_str() < top));
-        let root = root.min(roots.len() - 1);
-        (roots[root].real_path(rel), root)
+        let root = self.share.root_number(rel);
+        (self.share.roots[root].real_path(rel), root)
     }
 
     fn error(&self, file: u32, why: ReadFault) -> ReadError {
@@ -212,9 +208,23 @@ impl Source {
     }
 }
 
+impl ShareRecord {
+    /// Which of the roots a path of the share is below.
+    fn root_number(&self, rel: &str) -> usize {
+        let top = rel.split('/').next().unwrap_or(rel);
+        let before = |root: &Root| root.names.as_ref().is_some_and(|(t, _)| t.as_str() < top);
+        self.roots.partition_point(before).min(self.roots.len() - 1)
+    }
+
+    /// The root that a path of the share is below.
+    pub(crate) fn root_of(&self, rel: &str) -> Option<&Root> {
+        self.roots.get(self.root_number(rel))
+    }
+}
+
 impl Root {
     /// The path below the root's folder of a path below the share.
-    fn real_path<'a>(&'a self, rel: &'a str) -> Cow<'a, str> {
+    pub(crate) fn real_path<'a>(&'a self, rel: &'a str) -> Cow<'a, str> {
         match (&self.names, rel.split_once('/')) {
             (None, _) => Cow::Borrowed(rel),
             (Some((_, real)), Some((_, rest))) => Cow::Owned(format!("{real}/{rest}")),

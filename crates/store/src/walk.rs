@@ -76,6 +76,51 @@ impl Walk {
         Ok(())
     }
 
+    /// What is at one path below a top folder and below that path: `names` from the top, which
+    /// `top` is called in the share. Nothing there, or nothing that can travel, adds nothing.
+    pub(crate) fn at(
+        &mut self,
+        top_path: &Path,
+        top: Option<&RelPath>,
+        names: &[&str],
+    ) -> io::Result<()> {
+        let opened = open_folder(top_path)?;
+        let Some((last, parents)) = names.split_last() else {
+            return self.top_folder(opened, top, top_path);
+        };
+        let (mut folder, mut path) = (None::<OwnedFd>, top_path.to_owned());
+        let (mut rel, mut below_top) = (top.cloned(), String::new());
+        for name in parents {
+            let above = folder.as_ref().map_or(opened.as_fd(), AsFd::as_fd);
+            let next = match rustix::fs::openat(above, *name, FOLDER, Mode::empty()) {
+                Ok(next) if !names::is_part(name) && !self.is_home(next.as_fd()) => next,
+                Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            folder = Some(next);
+            path.push(name);
+            below_top = join(&below_top, name);
+            let parent = rel.as_ref().map_or("", RelPath::as_str);
+            match RelPath::parse(&join(parent, name)) {
+                Ok(next) => rel = Some(next),
+                Err(_) => return Ok(()),
+            }
+        }
+        let above = folder.as_ref().map_or(opened.as_fd(), AsFd::as_fd);
+        let Ok(name) = CString::new(*last) else { return Ok(()) };
+        let stat = rustix::fs::statat(above, &name, AtFlags::SYMLINK_NOFOLLOW);
+        if stat.is_err_and(|error| error == Errno::NOENT) {
+            return Ok(());
+        }
+        path.push(last);
+        let (rel, below_top) = (rel.as_ref(), below_top.as_str());
+        let place = Place { folder: above, top: opened.as_fd(), below_top, rel, path: &path };
+        if let Err(reason) = self.entry(&place, &name, FileType::Unknown, &path) {
+            self.warnings.push(Warning { path: path.clone(), reason });
+        }
+        Ok(())
+    }
+
     pub(crate) fn top_folder(
         &mut self,
         folder: OwnedFd,
@@ -171,8 +216,7 @@ impl Walk {
     ) -> Result<(), String> {
         let folder = rustix::fs::openat(place.folder, name, FOLDER, Mode::empty())
             .map_err(|e| e.to_string())?;
-        if self.home.is_some() && rustix::fs::fstat(&folder).ok().map(|s| identity(&s)) == self.home
-        {
+        if self.is_home(folder.as_fd()) {
             return Err("it is the home of this node, with its secret key".to_owned());
         }
         let entries = list(folder.as_fd()).map_err(|e| e.to_string())?;
@@ -186,6 +230,10 @@ impl Walk {
         };
         self.entries(&place, entries);
         Ok(())
+    }
+
+    fn is_home(&self, folder: BorrowedFd<'_>) -> bool {
+        self.home.is_some() && rustix::fs::fstat(folder).ok().map(|s| identity(&s)) == self.home
     }
 
     fn link(&mut self, place: &Place<'_>, name: &CString, rel: RelPath) -> Result<(), String> {

@@ -4,6 +4,8 @@ mod crashes;
 mod downloads;
 mod endings;
 mod hostile;
+mod offers;
+mod refreshes;
 mod scans;
 mod sources;
 
