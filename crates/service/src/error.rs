@@ -2,8 +2,10 @@
 
 use potluck_base::{ContentId, PeerId, RelPath};
 use potluck_content::{ManifestError, TicketError};
+use potluck_identity::{MembershipError, RecordError, RevocationError};
 use potluck_link::LinkError;
 use potluck_proto::Refusal;
+use potluck_proto::directory::tracker::Denial;
 use potluck_store::StoreError;
 
 /// Why something did not work.
@@ -88,6 +90,83 @@ pub enum ServiceError {
     /// This content is being moved already, or too many are.
     #[error("{} is busy", .0.short())]
     Busy(ContentId),
+    /// A network is needed, and this node is in none.
+    #[error("this node is in no network")]
+    NoNetworks,
+    /// This node is in several networks, and it is not said which.
+    #[error("this node is in several networks, or several are called so")]
+    SeveralNetworks,
+    /// There is no such network here.
+    #[error("this node is in no network {0:?}")]
+    NoNetwork(String),
+    /// This node is in a network of that name.
+    #[error("this node is in a network {0:?} already")]
+    NetworkExists(String),
+    /// There is no such peer in the networks.
+    #[error("nobody here is called {0:?}")]
+    NoPeer(String),
+    /// Several peers may be meant.
+    #[error("several peers could be meant by {0:?}")]
+    SeveralPeers(String),
+    /// Nothing in the networks is called so.
+    #[error("nothing in your networks is called {0:?}")]
+    NothingFound(String),
+    /// No tracker of the network answers.
+    #[error("the network's tracker cannot be asked: {why}")]
+    TrackerAway {
+        /// Why.
+        why: String,
+    },
+    /// A directory takes too long.
+    #[error("the directory does not answer")]
+    DirectorySilent,
+    /// The tracker says no.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// The tracker's answer is not one to what it was asked.
+    #[error("the tracker's answer makes no sense")]
+    TrackerNonsense,
+    /// Somebody else has the nickname.
+    #[error("the nickname {nick:?} is taken")]
+    NickTaken {
+        /// The wish.
+        nick: String,
+        /// One like it that is free.
+        free: String,
+    },
+    /// We were a member and no longer are.
+    #[error("this node is no longer a member of the network")]
+    Expelled,
+    /// Our role does not allow it.
+    #[error("a {role} of the network may not do this")]
+    Role {
+        /// Our role, in a word.
+        role: &'static str,
+    },
+    /// An invite, or what it was turned into, does not hold.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    /// A network's record does not hold.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A list of revoked members does not hold.
+    #[error(transparent)]
+    Revocations(#[from] RevocationError),
+    /// What is kept of a network cannot be read.
+    #[error("what is kept of a network is damaged, or of a newer version")]
+    SavedNetwork,
+    /// A share is too large to be published.
+    #[error("the share cannot be published: {0}")]
+    NotPublishable(String),
+    /// The tracker's index does not answer.
+    #[error("the tracker's index does not answer")]
+    Index,
+    /// The tracker's index cannot be opened or read.
+    #[error(transparent)]
+    TrackerStore(#[from] crate::tracker::store::StoreFault),
+    /// The system has no randomness for a key.
+    #[error("the system gives no randomness: {0}")]
+    NoRandomness(String),
     /// The disk, or the state on it.
     #[error(transparent)]
     Store(#[from] StoreError),

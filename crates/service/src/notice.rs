@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use potluck_base::{ContentId, PathKind, PeerId};
+use potluck_base::{ContentId, NetworkId, PathKind, PeerId, ShareKey};
+use potluck_proto::directory::tracker::Denial;
+use potluck_proto::directory::tracker::registry::Event;
 use potluck_proto::swarm::GoneWhy;
 use tokio::sync::broadcast;
+
+use crate::directory::tracker::State;
 
 /// Notices that wait for a slow listener; older ones are lost to it.
 const NOTICES_QUEUED: usize = 256;
@@ -49,6 +53,36 @@ pub enum Notice {
         /// Who.
         peer: PeerId,
     },
+    /// A network's directory is in another state.
+    Network {
+        /// Which network.
+        network: NetworkId,
+        /// How it is now.
+        state: State,
+    },
+    /// A network's tracker has everything that this node publishes there.
+    InStep {
+        /// Which network.
+        network: NetworkId,
+    },
+    /// A network's tracker does not list a share.
+    NotListed {
+        /// Which network.
+        network: NetworkId,
+        /// The share.
+        share: ShareKey,
+        /// Why not.
+        denial: Denial,
+    },
+    /// Something that the person should know of a folder that is published.
+    Publishing {
+        /// What.
+        text: String,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Something happened at the tracker that this node is.
+    Tracker(Event),
 }
 
 /// Where notices are sent and heard.

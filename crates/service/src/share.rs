@@ -1,12 +1,13 @@
 //! Sharing: walk the paths, hash what is new, keep the result; the files stay where they are.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use potluck_base::{ContentId, RelPath};
-use potluck_store::{Store, Warning};
+use potluck_base::{ContentId, NetworkId, RelPath, ShareKey};
+use potluck_store::{Audience, Offer, ShareRecord, Store, StoreError, Warning};
 use tokio::sync::mpsc;
 
 use crate::error::ServiceError;
@@ -32,7 +33,106 @@ pub enum ShareStep {
     LeftOut(Warning),
 }
 
-/// Shares paths under a name, or under the name of the only path.
+/// What is to be offered, and to whom.
+#[derive(Clone, Debug)]
+pub struct Sharing {
+    /// What to share, as absolute paths.
+    pub paths: Vec<PathBuf>,
+    /// The name to share it under; that of the only path otherwise.
+    pub name: Option<RelPath>,
+    /// Words that it can be found by besides.
+    pub tags: Vec<String>,
+    /// The networks that it is published in.
+    pub listed: BTreeSet<NetworkId>,
+    /// Who may have it.
+    pub audience: Audience,
+    /// Whether the offer follows what happens at its paths.
+    pub watch: bool,
+}
+
+/// A download that is offered to others, from its beginning.
+#[derive(Clone, Debug)]
+pub struct Downloading {
+    /// What is downloaded.
+    pub content: ContentId,
+    /// Its name.
+    pub name: RelPath,
+    /// Where it is or will be.
+    pub path: PathBuf,
+    /// Words that it can be found by besides.
+    pub tags: Vec<String>,
+    /// The networks that it is published in.
+    pub listed: BTreeSet<NetworkId>,
+    /// Who may have it: nobody, if it is not to be shared.
+    pub audience: Audience,
+}
+
+/// Shares paths and offers them: a new offer, or that of the same paths as it is to be now.
+///
+/// Dropping the future stops the hashing.
+pub async fn offer(
+    store: &Store,
+    sharing: Sharing,
+    steps: &mpsc::Sender<ShareStep>,
+) -> Result<Offer, ServiceError> {
+    let (store, steps) = (store.clone(), steps.clone());
+    let cancel = Arc::new(AtomicBool::new(false));
+    let _stop = StopOnDrop::new(&cancel);
+    let work = move || {
+        let record = hash_now(&store, &sharing.paths, sharing.name.clone(), &steps, &cancel)?;
+        let earlier = store.offers()?.into_iter();
+        let earlier = earlier.filter(|offer| !offer.downloaded && offer.paths == sharing.paths);
+        let now = now_ms();
+        let earlier = earlier.last();
+        let offer = Offer {
+            key: earlier.as_ref().map_or_else(new_key, |offer| Ok(offer.key))?,
+            content: record.id,
+            name: record.name.clone(),
+            tags: sharing.tags,
+            paths: sharing.paths,
+            listed: sharing.listed,
+            audience: sharing.audience,
+            watch: sharing.watch,
+            downloaded: false,
+            created_ms: earlier.map_or(now, |offer| offer.created_ms),
+            sequence: 0,
+        };
+        Ok(store.begin_offer(&offer, &record, now)?.offer)
+    };
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// Offers a download, finished or not. To be called before it begins: a download that is no offer
+/// is for anyone. One that is offered already is offered as it is to be now.
+pub async fn offer_download(
+    store: &Store,
+    downloading: Downloading,
+) -> Result<Offer, ServiceError> {
+    let store = store.clone();
+    let work = move || {
+        let now = now_ms();
+        let earlier = store.offers_of(&downloading.content)?;
+        let earlier = earlier.into_iter().find(|offer| offer.downloaded);
+        let offer = Offer {
+            key: earlier.as_ref().map_or_else(new_key, |offer| Ok(offer.key))?,
+            content: downloading.content,
+            name: downloading.name,
+            tags: downloading.tags,
+            paths: vec![downloading.path],
+            listed: downloading.listed,
+            audience: downloading.audience,
+            watch: false,
+            downloaded: true,
+            created_ms: earlier.map_or(now, |offer| offer.created_ms),
+            sequence: store.next_sequence(now)?,
+        };
+        store.put_offer(&offer)?;
+        Ok(offer)
+    };
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// Shares paths under a name, or under the name of the only path, without an offer: for anyone.
 ///
 /// Dropping the future stops the hashing.
 pub async fn share(
@@ -44,7 +144,11 @@ pub async fn share(
     let (store, steps) = (store.clone(), steps.clone());
     let cancel = Arc::new(AtomicBool::new(false));
     let _stop = StopOnDrop::new(&cancel);
-    let work = move || share_now(&store, &paths, name, &steps, &cancel);
+    let work = move || {
+        let record = hash_now(&store, &paths, name, &steps, &cancel)?;
+        store.put_share(&record)?;
+        Ok(record.id)
+    };
     tokio::task::spawn_blocking(work).await?
 }
 
@@ -63,13 +167,13 @@ impl Drop for StopOnDrop {
     }
 }
 
-fn share_now(
+fn hash_now(
     store: &Store,
     paths: &[PathBuf],
     name: Option<RelPath>,
     steps: &mpsc::Sender<ShareStep>,
     cancel: &AtomicBool,
-) -> Result<ContentId, ServiceError> {
+) -> Result<ShareRecord, ServiceError> {
     // Whoever asked may have stopped listening; the sharing goes on until it is cancelled.
     let _ = steps.blocking_send(ShareStep::Scanning);
     let mut scan = store.scan(paths)?;
@@ -91,6 +195,16 @@ fn share_now(
     if let Some(name) = name {
         record.name = name;
     }
-    store.put_share(&record)?;
-    Ok(record.id)
+    Ok(record)
+}
+
+fn new_key() -> Result<ShareKey, ServiceError> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(|_| StoreError::Bug("the system has no random numbers"))?;
+    Ok(ShareKey(key))
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -13,11 +13,12 @@ use potluck_link::mem::MemoryNet;
 use potluck_link::{Endpoint, LaneTx, Link};
 use potluck_proto::swarm::Message;
 use potluck_proto::{BlockHeader, Frame, Hello, VERSION, What};
+use potluck_service::directory::Directories;
 use potluck_service::fetch::{Fetch, Fetched, Fetcher};
 use potluck_service::peers::Peers;
 use potluck_service::swarm::Swarms;
-use potluck_service::{Notice, Notices, ServiceError};
-use potluck_store::{OnExists, Store};
+use potluck_service::{Announcing, Notice, Notices, ServiceError};
+use potluck_store::{Audience, OnExists, Store};
 use tempfile::TempDir;
 use tokio::sync::{broadcast, mpsc};
 
@@ -47,9 +48,13 @@ fn someone(endpoint: Endpoint) -> Someone {
     let sent = Notices::new();
     let notices = sent.listen();
     let peers = Peers::new(endpoint, "test/1".to_owned(), sent.clone());
-    let swarms = Swarms::new(store.clone(), Arc::clone(&peers), sent);
+    let swarms = Swarms::new(store.clone(), Arc::clone(&peers), sent.clone());
     peers.start(&swarms);
-    Someone { fetcher: Fetcher { store, peers, swarms }, notices, folder, _home: home }
+    let directories = Arc::new(Directories::default());
+    let (of_store, of_directories) = (store.clone(), Arc::clone(&directories));
+    let announcing = Announcing::new(of_store, of_directories, Arc::clone(&swarms), sent);
+    let fetcher = Fetcher { store, peers, swarms, directories, announcing };
+    Someone { fetcher, notices, folder, _home: home }
 }
 
 impl Someone {
@@ -66,6 +71,9 @@ impl Someone {
             selection: Vec::new(),
             on_exists: OnExists::Refuse,
             give_up_after: Some(Duration::from_secs(4)),
+            audience: Audience::anyone(),
+            networks: Vec::new(),
+            offer: None,
         };
         let (steps, mut heard) = mpsc::channel(64);
         tokio::spawn(async move { while heard.recv().await.is_some() {} });

@@ -10,18 +10,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use potluck_base::{ContentId, PathKind, PeerId, PieceRange, RelPath, limits};
+use potluck_base::{ContentId, NetworkId, PathKind, PeerId, PieceRange, RelPath, limits};
 use potluck_content::{Manifest, Ticket, TicketKind};
 use potluck_proto::Input;
 use potluck_proto::What;
 use potluck_proto::swarm::{Command, GoneWhy};
-use potluck_store::{Download, DownloadPlan, OnExists, PlanKind, Store};
+use potluck_store::{Audience, Download, DownloadPlan, Offer, OnExists, PlanKind, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use account::Account;
 pub use providers::Providers;
 
+use crate::announce::Announcing;
+use crate::directory::Directories;
 use crate::error::ServiceError;
 use crate::peers::{Change, Peers};
 use crate::progress::Meter;
@@ -51,6 +53,13 @@ pub struct Fetch {
     pub on_exists: OnExists,
     /// Stop after this long without progress; never if it is none.
     pub give_up_after: Option<Duration>,
+    /// Who else may have what is here of it meanwhile: anyone with the ticket, or the members of
+    /// the networks that it was found in.
+    pub audience: Audience,
+    /// The networks that it was found in: their directories know more providers.
+    pub networks: Vec<NetworkId>,
+    /// Under what it is announced there, from its beginning; none if it is not to be shared.
+    pub offer: Option<Offer>,
 }
 
 /// What a download tells while it runs.
@@ -129,6 +138,10 @@ pub struct Fetcher {
     pub peers: Arc<Peers>,
     /// The sessions.
     pub swarms: Arc<Swarms>,
+    /// Who else may have what is fetched.
+    pub directories: Arc<Directories>,
+    /// Who is told what is here.
+    pub announcing: Arc<Announcing>,
 }
 
 /// Where a download's steps are told.
@@ -139,13 +152,16 @@ impl Fetcher {
     /// time.
     pub async fn fetch(&self, fetch: Fetch, steps: &Steps) -> Result<Fetched, ServiceError> {
         let content = fetch.ticket.content;
-        let mut providers = Providers::keep(&self.peers, &fetch.ticket, fetch.give_up_after);
+        let mut providers =
+            Providers::keep(&self.peers, &fetch.ticket, &fetch.networks, fetch.give_up_after).await;
         let manifest = match fetch.ticket.kind {
             TicketKind::File { .. } => None,
             TicketKind::Folder => Some(self.manifest(&mut providers, content, steps).await?),
         };
         tell(steps, Step::Checking).await;
         let name = fetch.ticket.name.clone();
+        let audience = self.swarms.audience_of_fetch(&content, fetch.audience.clone())?;
+        let (networks, offer) = (fetch.networks.clone(), fetch.offer.clone());
         let (download, selected) = self.begin(fetch, manifest).await?;
         let map = Arc::clone(download.map());
         let (have, wanted) = (download.have(), download.wanted());
@@ -155,15 +171,17 @@ impl Fetcher {
         account.resumed = account.total - map.bytes_of_set(&missing_now);
         let start = Start { have, wanted, values: download.known_values() };
         if missing_now.is_empty() {
-            return self.finish(&download, None, account, steps).await;
+            let fetched = self.finish(&download, None, account, steps).await?;
+            self.announce(offer, &fetched).await;
+            return Ok(fetched);
         }
         if let Some(old) = self.swarms.session(content)
             && !matches!(&*old.holding(), Holding::Download(_))
         {
             self.swarms.close(content).await;
         }
-        let session =
-            self.swarms.open(content, map, Holding::Download(Arc::clone(&download)), start)?;
+        let holding = Holding::Download(Arc::clone(&download));
+        let session = self.swarms.open(content, map, holding, start, audience)?;
         let guard = Guard {
             swarms: Arc::clone(&self.swarms),
             download: Arc::clone(&download),
@@ -171,12 +189,30 @@ impl Fetcher {
             armed: true,
         };
         for provider in &providers.kept {
+            session.add_provider(provider.peer);
             self.peers.introduce(&session, provider.peer);
         }
+        if let Some(offer) = &offer {
+            let size = session.map.total_bytes();
+            self.announcing.announce_partial(offer, size, download.manifest().map(|m| &**m)).await;
+        }
+        providers.ask_for_more(&self.directories, content, &networks);
         self.watch(&session, &download, &mut providers, &mut account, steps).await?;
         let fetched = self.finish(&download, Some(&session), account, steps).await;
         guard.disarm();
+        if let Ok(fetched) = &fetched {
+            self.announce(offer, fetched).await;
+        }
         fetched
+    }
+
+    /// Tells the directories that the whole content is here, if it is.
+    async fn announce(&self, offer: Option<Offer>, fetched: &Fetched) {
+        if let Some(offer) = offer.filter(|_| fetched.missing.is_empty())
+            && let Err(error) = self.announcing.announce(offer).await
+        {
+            tracing::warn!(%error, "a download was not announced");
+        }
     }
 
     /// Gets the manifest: from the disk, or from the first provider that has the right one.
@@ -298,6 +334,10 @@ impl Fetcher {
                     }
                 }
                 Ok(change) = changes.recv() => self.tell_change(session, change, steps).await,
+                Some(peer) = providers.another(&self.peers) => {
+                    session.add_provider(peer);
+                    self.peers.introduce(session, peer);
+                }
                 _ = look.tick() => {
                     let here = download.have();
                     let done = account.done(&session.map, &here);

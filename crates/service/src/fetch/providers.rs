@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use potluck_base::PeerId;
+use potluck_base::{ContentId, NetworkId, PeerAddr, PeerId};
 use potluck_content::Ticket;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{LOOK_EVERY, Step, Steps, tell};
+use crate::directory::Directories;
 use crate::error::ServiceError;
 use crate::peers::{DialState, Keeping, Peers};
 use crate::progress::Meter;
@@ -19,6 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Silence after which a person is told that nothing moves.
 const QUIET: Duration = Duration::from_secs(3);
 
+/// Pause between two questions to the directories who else has a content.
+const ASK_EVERY: Duration = Duration::from_secs(15);
+/// Providers that are kept linked for one content; others help when they are introduced.
+const KEPT: usize = 32;
+
 /// The peers that a ticket names, and how long they have been out of reach.
 pub struct Providers {
     pub(super) kept: Vec<Keeping>,
@@ -26,18 +33,75 @@ pub struct Providers {
     since: Instant,
     ever_linked: bool,
     told: Option<String>,
+    more: Option<mpsc::Receiver<(NetworkId, PeerAddr)>>,
 }
 
 impl Providers {
-    /// Keeps links to all peers of the ticket, as long as this lives.
-    pub fn keep(peers: &Arc<Peers>, ticket: &Ticket, give_up_after: Option<Duration>) -> Self {
+    /// Keeps links to all peers of the ticket, as long as this lives; they are taken for members of
+    /// the networks that it was found in.
+    pub async fn keep(
+        peers: &Arc<Peers>,
+        ticket: &Ticket,
+        networks: &[NetworkId],
+        give_up_after: Option<Duration>,
+    ) -> Self {
         let mut kept = Vec::new();
         for address in ticket.providers.iter().filter(|address| address.id != peers.own_id()) {
             peers.learn(address.clone());
+            for network in networks {
+                peers.know_in(address.id, *network).await;
+            }
             kept.push(peers.keep(address.id));
         }
         let since = Instant::now();
-        Self { kept, give_up_after, since, ever_linked: false, told: None }
+        Self { kept, give_up_after, since, ever_linked: false, told: None, more: None }
+    }
+
+    /// Asks the directories from now on who else has the content.
+    pub(super) fn ask_for_more(
+        &mut self,
+        directories: &Arc<Directories>,
+        content: ContentId,
+        networks: &[NetworkId],
+    ) {
+        if networks.is_empty() {
+            return;
+        }
+        let (put, more) = mpsc::channel(KEPT);
+        let (directories, networks) = (Arc::clone(directories), networks.to_vec());
+        tokio::spawn(async move {
+            while !put.is_closed() {
+                for (network, provider) in directories.providers(content, &networks).await {
+                    if provider.online && put.send((network, provider.address)).await.is_err() {
+                        return;
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(ASK_EVERY) => {}
+                    () = put.closed() => {}
+                }
+            }
+        });
+        self.more = Some(more);
+    }
+
+    /// The next provider that was not known; never, if nobody is asked.
+    pub(super) async fn another(&mut self, peers: &Arc<Peers>) -> Option<PeerId> {
+        let Some(more) = &mut self.more else { return std::future::pending().await };
+        loop {
+            let (network, address) = more.recv().await?;
+            let peer = address.id;
+            if peer == peers.own_id()
+                || self.kept.len() >= KEPT
+                || self.kept.iter().any(|keeping| keeping.peer == peer)
+            {
+                continue;
+            }
+            peers.learn(address);
+            peers.know_in(peer, network).await;
+            self.kept.push(peers.keep(peer));
+            return Some(peer);
+        }
     }
 
     /// Whether each is linked, or was dialled in vain more than once: nobody else is about to turn

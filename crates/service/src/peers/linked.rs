@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use potluck_base::{ContentId, PeerId, limits};
+use potluck_base::{ContentId, NetworkId, PeerId, limits};
+use potluck_identity::{Membership, Role};
 use potluck_link::{Link, PathInfo};
-use potluck_proto::{Frame, Hello, Refusal, What};
+use potluck_proto::{FEATURE_NETWORKS, Frame, Hello, Refusal, What};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
@@ -18,6 +19,9 @@ use crate::swarm::push::{PushQueue, give_back};
 
 /// Chunks of an answer that wait to be put together; the link's reader waits beyond that.
 const CHUNKS_QUEUED: usize = 4;
+
+/// Pause before a claim that was not answered is made again.
+const CLAIM_AGAIN: Duration = Duration::from_secs(5);
 
 /// A link whose peer said a hello that we understand.
 pub struct Linked {
@@ -37,11 +41,25 @@ pub struct Linked {
     pub answering: Arc<Semaphore>,
     link: Link,
     contents: Mutex<BTreeSet<ContentId>>,
+    standing: Mutex<Standing>,
     heard: Mutex<Instant>,
     rtt_us: AtomicU64,
     echoed: watch::Sender<u64>,
     questions: Mutex<BTreeMap<u32, mpsc::Sender<Answer>>>,
     next_question: AtomicU32,
+}
+
+/// Who the two sides of a link are to each other.
+#[derive(Default)]
+struct Standing {
+    /// In which of our networks the peer is a member, as what, and why.
+    theirs: BTreeMap<NetworkId, (Role, Membership)>,
+    /// When we claimed to be in which networks.
+    claimed: BTreeMap<NetworkId, Instant>,
+    /// In which of those the peer takes us for a member.
+    ours: BTreeSet<NetworkId>,
+    /// Claims of the peer that were judged.
+    judged: usize,
 }
 
 /// A part of the answer to a [`Frame::MetaRequest`].
@@ -72,6 +90,7 @@ impl Linked {
             answering: Arc::new(Semaphore::new(limits::META_REQUESTS)),
             link,
             contents: Mutex::new(BTreeSet::new()),
+            standing: Mutex::default(),
             heard: Mutex::new(Instant::now()),
             rtt_us: AtomicU64::new(0),
             echoed: watch::Sender::new(0),
@@ -110,6 +129,70 @@ impl Linked {
             contents.insert(content);
         }
         contents.contains(&content)
+    }
+
+    /// Whether the peer understands claims of membership and what follows from them.
+    pub fn speaks_of_networks(&self) -> bool {
+        self.hello.features & FEATURE_NETWORKS != 0
+    }
+
+    /// What the peer is in a network of ours; none until it has shown its membership.
+    pub fn role_in(&self, network: &NetworkId) -> Option<Role> {
+        self.standing().theirs.get(network).map(|(role, _)| *role)
+    }
+
+    /// Our networks in which the peer has shown its membership.
+    pub fn networks(&self) -> Vec<NetworkId> {
+        self.standing().theirs.keys().copied().collect()
+    }
+
+    /// Whether the peer takes us for a member of a network.
+    pub fn admits_us(&self, network: &NetworkId) -> bool {
+        self.standing().ours.contains(network)
+    }
+
+    pub(super) fn membership_in(&self, network: &NetworkId) -> Option<Membership> {
+        self.standing().theirs.get(network).map(|(_, membership)| membership.clone())
+    }
+
+    pub(super) fn admit(&self, network: NetworkId, role: Role, membership: Membership) {
+        self.standing().theirs.insert(network, (role, membership));
+    }
+
+    pub(super) fn dismiss(&self, network: &NetworkId) {
+        self.standing().theirs.remove(network);
+    }
+
+    /// Notes what the peer says that it admits us to; what we never claimed does not count.
+    pub(super) fn admitted(&self, networks: Vec<NetworkId>) {
+        let mut standing = self.standing();
+        let claimed = networks.into_iter().filter(|n| standing.claimed.contains_key(n));
+        let claimed: Vec<NetworkId> = claimed.collect();
+        standing.ours.extend(claimed);
+    }
+
+    /// Whether to claim a network now: not yet, or in vain and some time ago. It counts as claimed
+    /// from now on.
+    pub(super) fn is_claim_due(&self, network: &NetworkId) -> bool {
+        let mut standing = self.standing();
+        let recent = |at: &Instant| at.elapsed() < CLAIM_AGAIN;
+        let due =
+            !standing.ours.contains(network) && !standing.claimed.get(network).is_some_and(recent);
+        if due {
+            standing.claimed.insert(*network, Instant::now());
+        }
+        due
+    }
+
+    /// Whether so many more claims of the peer are worth judging: signatures cost time.
+    pub(super) fn may_claim(&self, count: usize) -> bool {
+        let mut standing = self.standing();
+        standing.judged += count;
+        standing.judged <= limits::CLAIMS_PER_LINK
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().expect("no panic while held")
     }
 
     /// Notes that the peer gave a sign of life.

@@ -1,35 +1,41 @@
 //! Links to peers: accepting and dialling, hello, keep-alive, and handing each frame to whom it
 //! concerns.
 
+mod claims;
 mod keep;
 mod linked;
+mod listen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use potluck_base::{PeerAddr, PeerId, limits};
+use potluck_base::{NetworkId, PeerAddr, PeerId, limits};
 use potluck_link::{Endpoint, Link};
-use potluck_proto::{Frame, Hello, Input, VERSION, VERSION_MIN, judge};
+use potluck_proto::{FEATURE_NETWORKS, Frame, Hello, Input, VERSION, VERSION_MIN, judge};
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::may_join;
 use crate::error::ServiceError;
+use crate::membership::Memberships;
 use crate::notice::{Notice, Notices};
 use crate::swarm::{Session, Swarms};
 
 pub use keep::{DialState, Keeping};
 pub use linked::{Answer, Linked};
+pub use listen::FrameListener;
 
 /// Time for a peer that broke off to dial us before we dial it.
 const DIAL_BACK_AFTER: Duration = Duration::from_secs(3);
 /// A link that ended without a word.
 const BROKEN: &str = "broken";
-/// What this node can do beyond the first version: nothing yet.
-const FEATURES: u64 = 0;
+/// What this node can do beyond the first version.
+const FEATURES: u64 = FEATURE_NETWORKS;
 /// Changes of links that wait for a slow listener.
 const CHANGES_QUEUED: usize = 256;
 
@@ -58,6 +64,11 @@ pub struct Peers {
     agent: String,
     linked: Mutex<BTreeMap<PeerId, Arc<Linked>>>,
     book: Mutex<BTreeMap<PeerId, PeerAddr>>,
+    /// Networks of ours in which peers are said to be.
+    known: Mutex<BTreeMap<PeerId, BTreeSet<NetworkId>>>,
+    memberships: Arc<Memberships>,
+    listeners: listen::Listeners,
+    links_max: AtomicUsize,
     changes: broadcast::Sender<Change>,
     notices: Notices,
     swarms: OnceLock<Weak<Swarms>>,
@@ -71,11 +82,16 @@ pub struct Peers {
 impl Peers {
     /// The links of `endpoint`; nothing is accepted before [`start`](Peers::start).
     pub fn new(endpoint: Endpoint, agent: String, notices: Notices) -> Arc<Self> {
+        let memberships = Memberships::new(endpoint.id());
         Arc::new(Self {
             endpoint,
             agent,
             linked: Mutex::new(BTreeMap::new()),
             book: Mutex::new(BTreeMap::new()),
+            known: Mutex::new(BTreeMap::new()),
+            memberships,
+            listeners: listen::Listeners::default(),
+            links_max: AtomicUsize::new(limits::LINKS),
             changes: broadcast::Sender::new(CHANGES_QUEUED),
             notices,
             swarms: OnceLock::new(),
@@ -106,6 +122,16 @@ impl Peers {
                 });
             }
         });
+    }
+
+    /// Takes so many links at a time instead of [`limits::LINKS`]: a tracker has many members.
+    pub fn set_links_max(&self, links: usize) {
+        self.links_max.store(links, Ordering::Relaxed);
+    }
+
+    /// Lets somebody hear of links from now on, and of what trackers and their clients say.
+    pub fn listen_frames(&self, listener: Arc<dyn FrameListener>) {
+        self.listeners.add(listener);
     }
 
     /// Our own key and places, as tickets carry them.
@@ -155,26 +181,35 @@ impl Peers {
         book.get(&peer).cloned().unwrap_or_else(|| PeerAddr::unknown(peer))
     }
 
-    /// Tells a session's machine of a peer's link, now or when it comes up; whether it is up.
+    /// Tells a session's machine of a peer's link, now or when it comes up; whether it is up. A
+    /// peer that the content is not for is told nothing before it shows that it is.
     pub fn introduce(&self, session: &Arc<Session>, peer: PeerId) -> bool {
         session.add_interest(peer);
-        let up = self.linked(peer).is_some();
-        if up {
+        let Some(linked) = self.linked(peer) else { return false };
+        if may_join(session, &linked, &self.memberships) {
             let session = Arc::clone(session);
             tokio::spawn(async move { session.input(Input::LinkUp(peer)).await });
         }
-        up
+        true
     }
 
-    /// As [`introduce`](Peers::introduce), and dials the peer a few times if there is no link.
+    /// As [`introduce`](Peers::introduce), for a peer that another peer told us of: it is told that
+    /// we are in the networks that the content is for, and dialled a few times if there is no link.
     pub fn connect_for(self: &Arc<Self>, session: &Arc<Session>, peer: PeerId) {
-        if self.introduce(session, peer) {
-            return;
-        }
-        let (peers, stop) = (Arc::clone(self), session.stop.clone());
+        let (peers, session) = (Arc::clone(self), Arc::clone(session));
+        let stop = session.stop.clone();
+        let connect = async move {
+            for network in &session.audience().networks {
+                peers.know_in(peer, *network).await;
+            }
+            if !peers.introduce(&session, peer) {
+                peers.dial_introduced(peer).await;
+            }
+        };
+        let peers = Arc::clone(self);
         self.tasks.spawn(async move {
             tokio::select! {
-                () = peers.dial_introduced(peer) => {}
+                () = connect => {}
                 () = stop.cancelled() => {}
                 () = peers.stop.cancelled() => {}
             }
@@ -183,11 +218,15 @@ impl Peers {
 
     /// Dials a peer, says hello and keeps the link.
     pub async fn dial(self: &Arc<Self>, peer: PeerId) -> Result<(), ServiceError> {
-        if self.linked(peer).is_some() {
-            return Ok(());
+        if self.linked(peer).is_none() {
+            let link = self.endpoint.dial(&self.address(peer)).await?;
+            self.settle(link).await?;
         }
-        let link = self.endpoint.dial(&self.address(peer)).await?;
-        self.settle(link).await
+        // The link may be one that the peer dialled meanwhile.
+        if let Some(linked) = self.linked(peer) {
+            self.claim(&linked).await;
+        }
+        Ok(())
     }
 
     /// Says goodbye to everybody and stops listening.
@@ -229,6 +268,8 @@ impl Peers {
             .map_err(|why| ServiceError::Version { peer, why })?;
         self.learn(said_address(&theirs, &link));
         let linked = Arc::new(Linked::new(link, theirs));
+        // Before the machines say a word that only members are heard for.
+        self.claim(&linked).await;
         if !self.hand_over(&linked).await {
             linked.close("there is another link");
             return Ok(());
@@ -240,16 +281,26 @@ impl Peers {
 
     /// Puts a link on the list and tells the machines; false if another one stays instead.
     async fn hand_over(&self, linked: &Arc<Linked>) -> bool {
-        let Some(swarms) = self.swarms.get().and_then(Weak::upgrade) else { return false };
+        let Some(swarms) = self.swarms() else { return false };
         let _turn = self.turn.lock().await;
         match self.enter(linked) {
             Entered::Refused => return false,
             // The machines must forget the old link before they hear a word over the new one.
-            Entered::Replaced => swarms.link_down(linked.peer).await,
+            Entered::Replaced => self.tell_down(linked.peer, &swarms).await,
             Entered::First => {}
         }
-        swarms.link_up(linked.peer).await;
+        swarms.link_up(linked).await;
+        self.listeners.link_up(linked.peer).await;
         true
+    }
+
+    async fn tell_down(&self, peer: PeerId, swarms: &Swarms) {
+        swarms.link_down(peer).await;
+        self.listeners.link_down(peer).await;
+    }
+
+    fn swarms(&self) -> Option<Arc<Swarms>> {
+        self.swarms.get().and_then(Weak::upgrade)
     }
 
     /// Takes a link that ended off the list and tells the machines; false if a newer one has its
@@ -258,7 +309,7 @@ impl Peers {
         let _turn = self.turn.lock().await;
         let last = self.leave(linked);
         if last {
-            swarms.link_down(linked.peer).await;
+            self.tell_down(linked.peer, swarms).await;
         }
         last
     }
@@ -268,7 +319,8 @@ impl Peers {
     /// When two peers dial each other at once, both keep the link that the smaller key dialled.
     fn enter(&self, new: &Arc<Linked>) -> Entered {
         let mut linked = self.linked.lock().expect("no panic while held");
-        if linked.len() >= limits::LINKS && !linked.contains_key(&new.peer) {
+        let full = linked.len() >= self.links_max.load(Ordering::Relaxed);
+        if full && !linked.contains_key(&new.peer) {
             return Entered::Refused;
         }
         if let Some(old) = linked.get(&new.peer) {
@@ -287,7 +339,7 @@ impl Peers {
 
     /// Starts the tasks that live as long as a link.
     fn serve(self: &Arc<Self>, linked: Arc<Linked>) {
-        let Some(swarms) = self.swarms.get().and_then(Weak::upgrade) else { return };
+        let Some(swarms) = self.swarms() else { return };
         self.tasks.spawn(keep_alive(Arc::clone(&linked)));
         self.tasks.spawn(Arc::clone(&swarms).take_lanes(Arc::clone(&linked)));
         let peers = Arc::clone(self);
@@ -359,6 +411,13 @@ impl Peers {
                     swarms.message(linked, content, message).await;
                 }
                 Frame::Refuse { content, why } => swarms.refused(linked.peer, content, why),
+                Frame::Claims(claims) => {
+                    if self.take_claims(linked, claims).await.is_err() {
+                        return BROKEN;
+                    }
+                }
+                Frame::Admitted(networks) => linked.admitted(networks),
+                Frame::Tracker(message) => self.listeners.tracker(linked, *message).await,
             }
         }
     }

@@ -1,6 +1,7 @@
 //! All contents that this node moves: one machine each, and the lanes and messages that belong to
 //! them.
 
+mod audiences;
 mod inbound;
 mod player;
 pub mod push;
@@ -15,10 +16,11 @@ use potluck_content::PieceMap;
 use potluck_proto::Input;
 use potluck_proto::swarm::{Command, Message, Setup, Swarm};
 use potluck_proto::{Frame, Refusal, What};
-use potluck_store::Store;
+use potluck_store::{Audience, Store};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use crate::access;
 use crate::error::ServiceError;
 use crate::notice::Notices;
 use crate::peers::{Linked, Peers};
@@ -56,21 +58,24 @@ impl Swarms {
         self.sessions.lock().expect("no panic while held").get(&content).cloned()
     }
 
-    /// Starts a machine for a content: `wanted` pieces are fetched, what `holding` has is served.
+    /// Starts a machine for a content: pieces that are wanted are fetched, what `holding` has is
+    /// served to peers in the audience.
     pub fn open(
         &self,
         content: ContentId,
         map: Arc<PieceMap>,
         holding: Holding,
         start: Start,
+        audience: Audience,
     ) -> Result<Arc<Session>, ServiceError> {
         let mut sessions = self.sessions.lock().expect("no panic while held");
         if sessions.len() >= SESSIONS || sessions.contains_key(&content) {
             return Err(ServiceError::Busy(content));
         }
         let (inputs, queue) = mpsc::channel(INPUTS_QUEUED);
-        let notices = self.notices.clone();
-        let session = Arc::new(Session::new(content, Arc::clone(&map), holding, inputs, notices));
+        let (map_of_session, notices) = (Arc::clone(&map), self.notices.clone());
+        let session = Session::new(content, map_of_session, holding, audience, inputs, notices);
+        let session = Arc::new(session);
         let machine = Swarm::new(Setup {
             map,
             have: start.have,
@@ -101,22 +106,32 @@ impl Swarms {
         }
     }
 
-    /// The session that serves a content: the one that moves it, or a new one for a share of ours.
-    fn serving(&self, content: ContentId) -> Result<Arc<Session>, Refusal> {
+    /// The session that serves a content to a peer: the one that moves it, or a new one for a share
+    /// of ours. For a peer that it is not for, there is none.
+    fn serving(&self, linked: &Linked, content: ContentId) -> Result<Arc<Session>, Refusal> {
+        let memberships = self.peers.memberships();
         if let Some(session) = self.session(content) {
-            return Ok(session);
+            let may = access::may_join(&session, linked, memberships);
+            return if may { Ok(session) } else { Err(Refusal::NotShared) };
         }
-        let source = match self.store.open_source(&content) {
-            Ok(Some(source)) => source,
-            Ok(None) => return Err(Refusal::NotShared),
+        let damaged = |error| {
+            tracing::warn!(content = %content.short(), %error, "a share cannot be opened");
+            Refusal::Changed
+        };
+        let audience = match self.store.audience(&content) {
+            Ok(Some(audience)) if access::is_for(&audience, linked, memberships) => audience,
+            Ok(_) => return Err(Refusal::NotShared),
             Err(error) => {
-                tracing::warn!(content = %content.short(), %error, "a share cannot be opened");
-                return Err(Refusal::Changed);
+                // Nobody may learn from a fault that there is something.
+                damaged(error);
+                return Err(Refusal::NotShared);
             }
         };
+        let source = self.store.open_source(&content).map_err(damaged)?;
+        let source = source.ok_or(Refusal::NotShared)?;
         let map = Arc::clone(source.map());
         let start = Start::seed(&map, source.have());
-        match self.open(content, map, Holding::Source(source), start) {
+        match self.open(content, map, Holding::Source(source), start, audience) {
             Ok(session) => Ok(session),
             // Two peers asked at once: the other's session serves both.
             Err(_) => self.session(content).ok_or(Refusal::Busy),
@@ -130,7 +145,7 @@ impl Swarms {
         content: ContentId,
         message: Message<PeerId>,
     ) {
-        let serving = self.serving(content).and_then(|session| match from.admits(content) {
+        let serving = self.serving(from, content).and_then(|session| match from.admits(content) {
             true => Ok(session),
             false => Err(Refusal::Busy),
         });
@@ -138,6 +153,8 @@ impl Swarms {
             Ok(session) => {
                 session.outlook.send_if_modified(|outlook| outlook.peers.insert(from.peer));
                 session.input(Input::Received { from: from.peer, message }).await;
+                // Its audience may have changed while the machine's queue was full.
+                self.review(&session, from).await;
             }
             Err(why) => {
                 // A peer that is told off and goes away has its answer too.
@@ -171,8 +188,11 @@ impl Swarms {
         };
         let (swarms, linked) = (Arc::clone(self), Arc::clone(linked));
         self.tasks.spawn(async move {
-            let swarms_of_thread = Arc::clone(&swarms);
-            let answer = tokio::task::spawn_blocking(move || swarms_of_thread.meta(content, &what));
+            let of_thread = (Arc::clone(&swarms), Arc::clone(&linked));
+            let answer = tokio::task::spawn_blocking(move || {
+                let (swarms, linked) = of_thread;
+                swarms.meta(&linked, content, &what)
+            });
             // A peer that goes away while it is answered needs no answer.
             let _ = match answer.await {
                 Ok(Ok(bytes)) => send_meta(&linked, id, &bytes).await,
@@ -183,8 +203,8 @@ impl Swarms {
         });
     }
 
-    fn meta(&self, content: ContentId, what: &What) -> Result<Vec<u8>, Refusal> {
-        let session = self.serving(content)?;
+    fn meta(&self, linked: &Linked, content: ContentId, what: &What) -> Result<Vec<u8>, Refusal> {
+        let session = self.serving(linked, content)?;
         let holding = session.holding();
         let files = match what {
             What::Manifest => {
@@ -212,11 +232,13 @@ impl Swarms {
         self.all().iter().any(|session| session.outlook.borrow().peers.contains(&peer))
     }
 
-    /// Tells the machines that wait for a peer that its link is up.
-    pub(crate) async fn link_up(&self, peer: PeerId) {
+    /// Tells the machines that wait for a peer that its link is up, or that it has shown more of
+    /// who it is: those whose content is for it. The others say nothing to it.
+    pub(crate) async fn link_up(&self, linked: &Linked) {
         for session in self.all() {
-            if session.is_interested(peer) {
-                session.input(Input::LinkUp(peer)).await;
+            let may = || access::may_join(&session, linked, self.peers.memberships());
+            if session.is_interested(linked.peer) && may() {
+                session.input(Input::LinkUp(linked.peer)).await;
             }
         }
     }

@@ -12,6 +12,7 @@ use potluck_proto::swarm::{Command, Effect, Event, Message, Outcome, Swarm, Valu
 use potluck_proto::{Frame, What};
 use tokio::time::timeout;
 
+use crate::access::may_join;
 use crate::error::ServiceError;
 use crate::notice::Notice;
 use crate::peers::{Linked, Peers};
@@ -36,6 +37,13 @@ impl SwarmPlayer {
 
     fn linked(&self, peer: PeerId) -> Option<Arc<Linked>> {
         self.peers.upgrade()?.linked(peer)
+    }
+
+    /// The link to a peer that the content is for. What the machine said before it heard that a
+    /// peer is out must not reach it over its next link.
+    fn partner(&self, peer: PeerId) -> Option<Arc<Linked>> {
+        let peers = self.peers.upgrade()?;
+        peers.linked(peer).filter(|linked| may_join(&self.session, linked, peers.memberships()))
     }
 
     fn fetch_values(&self, from: PeerId, files: Range<u32>) {
@@ -64,7 +72,7 @@ impl SwarmPlayer {
 
 impl Player<Swarm<PeerId>> for SwarmPlayer {
     async fn send(&mut self, to: PeerId, message: Message<PeerId>) {
-        let (Some(peers), Some(linked)) = (self.peers.upgrade(), self.linked(to)) else { return };
+        let (Some(peers), Some(linked)) = (self.peers.upgrade(), self.partner(to)) else { return };
         if matches!(message, Message::Join { wants: true, .. } | Message::Request(_)) {
             // If we dialled, only we can open the lanes that pieces will come over.
             linked.link().want_lanes(LANES_USED);
@@ -89,7 +97,7 @@ impl Player<Swarm<PeerId>> for SwarmPlayer {
             Effect::Forget { from, ranges } => self.session.forget(from, &ranges),
             Effect::Push { to, range } => {
                 let run = Push { session: Arc::clone(&self.session), range };
-                match self.linked(to) {
+                match self.partner(to) {
                     Some(linked) => push(&linked, run),
                     None => give_back(to, [run]),
                 }

@@ -10,7 +10,7 @@ use potluck_base::{ContentId, PeerId, PieceRange, PieceSet};
 use potluck_content::{Manifest, PieceMap, Values};
 use potluck_proto::Input;
 use potluck_proto::swarm::{Command, GoneWhy, Outcome, Swarm};
-use potluck_store::{Download, ReadError, Source, StoreError};
+use potluck_store::{Audience, Download, ReadError, Source, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -98,6 +98,8 @@ pub struct Session {
     /// Where its notices go.
     pub notices: Notices,
     holding: RwLock<Arc<Holding>>,
+    audience: RwLock<Arc<Audience>>,
+    providers: Mutex<BTreeSet<PeerId>>,
     inputs: mpsc::Sender<Input<Swarm<PeerId>>>,
     expected: Mutex<BTreeMap<PeerId, PieceSet>>,
     interested: Mutex<BTreeSet<PeerId>>,
@@ -112,6 +114,7 @@ impl Session {
         id: ContentId,
         map: Arc<PieceMap>,
         holding: Holding,
+        audience: Audience,
         inputs: mpsc::Sender<Input<Swarm<PeerId>>>,
         notices: Notices,
     ) -> Self {
@@ -124,6 +127,8 @@ impl Session {
             outlook: watch::Sender::new(Outlook::default()),
             notices,
             holding: RwLock::new(Arc::new(holding)),
+            audience: RwLock::new(Arc::new(audience)),
+            providers: Mutex::new(BTreeSet::new()),
             inputs,
             expected: Mutex::new(BTreeMap::new()),
             interested: Mutex::new(BTreeSet::new()),
@@ -136,6 +141,31 @@ impl Session {
     /// Where the pieces are now.
     pub fn holding(&self) -> Arc<Holding> {
         Arc::clone(&self.holding.read().expect("no panic while held"))
+    }
+
+    /// Who may take part.
+    pub fn audience(&self) -> Arc<Audience> {
+        Arc::clone(&self.audience.read().expect("no panic while held"))
+    }
+
+    /// From now on others may take part. Whoever no longer may is let go by who calls this.
+    pub(super) fn set_audience(&self, audience: Audience) {
+        *self.audience.write().expect("no panic while held") = Arc::new(audience);
+    }
+
+    /// This node itself turned to a peer for the content: what it says is heard, whoever it is.
+    pub fn add_provider(&self, peer: PeerId) {
+        self.providers.lock().expect("no panic while held").insert(peer);
+    }
+
+    /// Whether this node itself turned to a peer for the content.
+    pub fn is_provider(&self, peer: PeerId) -> bool {
+        self.providers.lock().expect("no panic while held").contains(&peer)
+    }
+
+    /// A peer is no longer heard because this node turned to it once.
+    pub(super) fn remove_provider(&self, peer: PeerId) {
+        self.providers.lock().expect("no panic while held").remove(&peer);
     }
 
     /// From now on the pieces are elsewhere: a download became a file of the person's.
