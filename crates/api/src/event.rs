@@ -4,6 +4,8 @@ use potluck_base::{ContentId, PathKind, PeerId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::{MemberChange, NetworkName, NetworkState, PeerName};
+
 /// Something that happened. Texts may hold words of peers: escape them where they are shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -93,6 +95,25 @@ pub enum Event {
         path: String,
         /// What happened to it.
         why: String,
+    },
+    /// A network is in another state for this node.
+    Network {
+        /// The network.
+        network: NetworkName,
+        /// The state.
+        state: NetworkState,
+        /// This node's nickname there, once it is known.
+        #[serde(default)]
+        nick: Option<String>,
+    },
+    /// A member of a network came, went or was removed; told by the directory of the network.
+    Member {
+        /// The network.
+        network: NetworkName,
+        /// The member.
+        peer: PeerName,
+        /// What happened.
+        change: MemberChange,
     },
     /// A line of the log, for whoever watches a node.
     Log {

@@ -8,19 +8,35 @@ mod command;
 mod door;
 mod error;
 mod event;
+mod network;
 mod reply;
+mod search;
+mod tracker;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use command::{Command, OnExists};
+pub use command::{Command, GetCommand, OnExists, ShareCommand};
 pub use door::{API_FILE, API_VERSION, ApiFile, Health};
 pub use error::{ApiError, ErrorKind};
 pub use event::{Event, FileFailure, LogLevel, Progress, Stage};
+pub use network::{
+    DirectoryKind, InviteCommand, Invited, Joined, Member, MemberChange, Members, MembersOf,
+    NetworkCreate, NetworkInfo, NetworkName, NetworkState, Networks, PeerName, Pinged, Policy,
+    Revoked, Role, TrackerAddress,
+};
 pub use reply::{
-    ConfigEntry, ConfigShown, DownloadInfo, GetResult, Identity, Listing, ListingEntry,
+    Audience, ConfigEntry, ConfigShown, DownloadInfo, GetResult, Identity, Listing, ListingEntry,
     ListingKind, Origin, Paths, PeerInfo, PeerShare, Peers, Reached, Reply, ShareInfo, ShareKind,
     Shares, Status, Unshared,
+};
+pub use search::{
+    BrowseCommand, Browsed, BrowsedEntry, BrowsedShare, Candidate, Candidates, FileType, Found,
+    FoundGroup, FoundHit, NetworkFailure, SearchCommand, Sort,
+};
+pub use tracker::{
+    P2pCiStats, RefusedCount, TrackerAct, TrackerActed, TrackerCommand, TrackerFile, TrackerFiles,
+    TrackerNetwork, TrackerNetworks, TrackerPeer, TrackerPeers, TrackerStats, TrackerTicket,
 };
 
 /// How a command ended: the last line of its stream.
@@ -79,25 +95,28 @@ mod tests {
     fn a_command_is_json_that_a_person_can_type() {
         let command: Command =
             serde_json::from_str(r#"{"type":"share","paths":["/tmp/a"]}"#).unwrap();
-        assert_eq!(command, Command::Share { paths: vec![PathBuf::from("/tmp/a")], name: None });
+        let share = ShareCommand { paths: vec![PathBuf::from("/tmp/a")], ..Default::default() };
+        assert_eq!(command, Command::Share(share));
         let command: Command = serde_json::from_str(r#"{"type":"get","ticket":"pot1x"}"#).unwrap();
-        assert_eq!(
-            command,
-            Command::Get {
-                ticket: "pot1x".into(),
-                output: None,
-                selection: Vec::new(),
-                on_exists: OnExists::Refuse,
-                give_up_after_s: None,
-            }
-        );
+        let get = GetCommand { ticket: "pot1x".into(), ..Default::default() };
+        assert_eq!(command, Command::Get(get));
+        let command: Command =
+            serde_json::from_str(r#"{"type":"tracker-do","what":{"type":"kick","peer":"ann"}}"#)
+                .unwrap();
+        let kick = TrackerCommand::Kick { peer: "ann".into() };
+        assert_eq!(command, Command::TrackerDo { what: kick });
         assert_eq!(serde_json::to_string(&Command::Ls).unwrap(), r#"{"type":"ls"}"#);
     }
 
     #[test]
     fn a_command_with_an_unknown_field_is_refused() {
-        let typo = r#"{"type":"get","ticket":"pot1x","overwrite":true}"#;
-        assert!(serde_json::from_str::<Command>(typo).is_err());
+        for typo in [
+            r#"{"type":"get","ticket":"pot1x","overwrite":true}"#,
+            r#"{"type":"search","words":"a","limits":3}"#,
+            r#"{"type":"join","invite":"potin1x","nickname":"ann"}"#,
+        ] {
+            assert!(serde_json::from_str::<Command>(typo).is_err(), "{typo}");
+        }
     }
 
     #[test]

@@ -8,7 +8,11 @@ use potluck_base::{ContentId, PathKind, PeerId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::FileFailure;
+use crate::{
+    Browsed, Candidates, FileFailure, Found, Invited, Joined, Members, MembersOf, NetworkInfo,
+    NetworkName, Networks, PeerName, Pinged, Revoked, TrackerActed, TrackerFiles, TrackerNetworks,
+    TrackerPeers, TrackerStats, TrackerTicket,
+};
 
 /// The answer to a command that was done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -36,6 +40,40 @@ pub enum Reply {
     Config(ConfigShown),
     /// To `await-receivers`.
     Received(Reached),
+    /// To `network-create`.
+    NetworkCreated(NetworkInfo),
+    /// To `network-ls`.
+    Networks(Networks),
+    /// To `network-leave`.
+    NetworkLeft(NetworkName),
+    /// To `network-members`.
+    Members(Members),
+    /// To `network-revoke`.
+    Revoked(Revoked),
+    /// To `invite`.
+    Invited(Invited),
+    /// To `join`.
+    Joined(Joined),
+    /// To `search`.
+    Found(Found),
+    /// To `find`.
+    Candidates(Candidates),
+    /// To `browse`.
+    Browsed(Browsed),
+    /// To `ping`.
+    Pinged(Pinged),
+    /// To a tracker's `ticket`.
+    TrackerTicket(TrackerTicket),
+    /// To a tracker's `peers`.
+    TrackerPeers(TrackerPeers),
+    /// To a tracker's `discover`.
+    TrackerFiles(TrackerFiles),
+    /// To a tracker's `stats`.
+    TrackerStats(TrackerStats),
+    /// To a tracker's `kick`, `ban` and `unban`.
+    TrackerActed(TrackerActed),
+    /// To a tracker's `networks`.
+    TrackerNetworks(TrackerNetworks),
     /// To `stop`: the node ends as soon as this is sent.
     Stopping,
 }
@@ -76,6 +114,36 @@ pub struct ShareInfo {
     /// Whether it was shared already when the command came.
     #[serde(default)]
     pub known_before: bool,
+    /// Networks in which it is published; it is listed nowhere if there is none.
+    #[serde(default)]
+    pub networks: Vec<NetworkName>,
+    /// Words that searches find it by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Who may have it.
+    #[serde(default)]
+    pub audience: Audience,
+    /// Whether its files are watched, and what changes there is published.
+    #[serde(default)]
+    pub watched: bool,
+}
+
+/// Who may have a share: whoever one of these rules admits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Audience {
+    /// Everyone with the ticket.
+    pub anyone: bool,
+    /// The members of these networks.
+    pub networks: Vec<NetworkName>,
+    /// These peers.
+    pub peers: Vec<PeerName>,
+}
+
+impl Default for Audience {
+    /// What has a ticket and no rule is for everyone with the ticket.
+    fn default() -> Self {
+        Self { anyone: true, networks: Vec::new(), peers: Vec::new() }
+    }
 }
 
 /// What came of a download.
@@ -202,11 +270,14 @@ pub struct Unshared {
     pub name: String,
 }
 
-/// Who is linked to a node.
+/// Who is linked to a node, and who could be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Peers {
     /// The peers, the longest linked first.
     pub peers: Vec<PeerInfo>,
+    /// Who is in the networks of this node, linked or not.
+    #[serde(default)]
+    pub members: Vec<MembersOf>,
 }
 
 /// One linked peer.
@@ -264,6 +335,9 @@ pub struct Status {
     /// Each of them: over what, how far away, how fast.
     #[serde(default)]
     pub linked: Vec<PeerInfo>,
+    /// The networks that it is a member of.
+    #[serde(default)]
+    pub networks: Vec<NetworkInfo>,
     /// Where its API listens, if it does.
     #[serde(default)]
     #[schema(value_type = Option<String>)]

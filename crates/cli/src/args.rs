@@ -16,7 +16,8 @@ use potluck_api::{ApiError, ErrorKind, Line, Outcome};
 use potluck_node::{Config, Overrides};
 
 use crate::commands::{
-    completions, config, daemon, demo, get, id, ls, paths, peers, send, share, status, unshare,
+    browse, completions, config, daemon, demo, get, id, invite, join, ls, network, paths, peers,
+    ping, search, send, share, status, tracker, unshare,
 };
 use crate::suggest::Suggestion;
 use crate::{exit, suggest};
@@ -78,7 +79,7 @@ pub(crate) enum Color {
 pub(crate) enum Verb {
     /// Share files and folders: prints a ticket, then serves it
     Share(share::ShareArgs),
-    /// Fetch what a ticket names, or continue to
+    /// Fetch what a ticket or a name stands for, or continue to
     #[command(visible_aliases = ["receive", "recv", "rx"], alias = "recieve")]
     Get(get::GetArgs),
     /// Share, and end when the receivers have everything
@@ -88,8 +89,23 @@ pub(crate) enum Verb {
     Ls(ls::LsArgs),
     /// Stop sharing something; its files stay
     Unshare(unshare::UnshareArgs),
-    /// List the peers that are linked, and over what
+    /// Look for files in the networks
+    Search(search::SearchArgs),
+    /// Show what a member of a network shares
+    Browse(browse::BrowseArgs),
+    /// Enter a network with an invite
+    Join(join::JoinArgs),
+    /// Make an invite to a network
+    Invite(invite::InviteArgs),
+    /// Make, list and leave networks; list and revoke their members
+    #[command(subcommand)]
+    Network(network::NetworkVerb),
+    /// Run a tracker, the index server of networks, or ask the one that runs
+    Tracker(tracker::TrackerArgs),
+    /// List the members of the networks, and the peers that are linked, and over what
     Peers(peers::PeersArgs),
+    /// Measure the round trip to a peer
+    Ping(ping::PingArgs),
     /// Show how the node is
     Status(status::StatusArgs),
     /// Show who the node is
@@ -111,7 +127,11 @@ pub(crate) enum Verb {
 impl Verb {
     /// Whether this is the process that goes on running in the background.
     pub(crate) fn is_daemon(&self) -> bool {
-        matches!(self, Verb::Daemon(daemon::DaemonVerb::Run(_)))
+        match self {
+            Verb::Daemon(daemon::DaemonVerb::Run(_)) => true,
+            Verb::Tracker(args) => args.is_run(),
+            _ => false,
+        }
     }
 }
 
@@ -235,19 +255,22 @@ fn unknown_verb(error: &clap::Error) -> Option<&str> {
 fn show_json(error: &clap::Error, suggestion: Option<Suggestion>) -> std::io::Result<()> {
     let failure = match suggestion {
         Some(suggestion) => ApiError::usage(suggestion.problem).hint(suggestion.proposal),
-        None => {
-            let text = error.to_string();
-            let mut parts = text.split("\n\n");
-            let message = parts.next().unwrap_or_default().trim();
-            let failure = ApiError::usage(message.strip_prefix("error: ").unwrap_or(message));
-            match parts.find(|part| part.contains("tip:")) {
-                Some(tip) => failure.hint(tip.trim().trim_start_matches("tip: ")),
-                None => failure.hint("\"potluck --help\" shows the commands"),
-            }
-        }
+        None => in_api(error, "\"potluck --help\" shows the commands"),
     };
     let line = serde_json::to_string(&Line::Outcome(Outcome::Failed { error: failure }))?;
     writeln!(std::io::stdout(), "{line}")
+}
+
+/// A line that makes no sense, in the words of the API; `hint` if clap has no better one.
+pub(crate) fn in_api(error: &clap::Error, hint: &str) -> ApiError {
+    let text = error.to_string();
+    let mut parts = text.split("\n\n");
+    let message = parts.next().unwrap_or_default().trim();
+    let failure = ApiError::usage(message.strip_prefix("error: ").unwrap_or(message));
+    match parts.find(|part| part.contains("tip:")) {
+        Some(tip) => failure.hint(tip.trim().trim_start_matches("tip: ")),
+        None => failure.hint(hint),
+    }
 }
 
 #[cfg(test)]

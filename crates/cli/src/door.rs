@@ -1,13 +1,14 @@
 //! The way to the node: one that runs already, of this home, or one of our own. Commands are the
 //! same over both.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use potluck_api::{ApiError, Command, ErrorKind, Event, Reply};
 use potluck_client::Client;
 use potluck_http::ApiServer;
-use potluck_node::{Node, NodeHandle};
+use potluck_node::{Config, Node, NodeHandle};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::commands::Context;
@@ -52,6 +53,29 @@ pub(crate) struct Own {
     api: Option<ApiServer>,
 }
 
+/// A hold on a node for those who only ask, as often as they like.
+#[derive(Clone)]
+pub(crate) enum Asker {
+    /// Somebody else's process.
+    Joined(Client),
+    /// This one.
+    Own(NodeHandle),
+}
+
+impl Asker {
+    /// Asks a quick question.
+    pub(crate) async fn ask(&self, command: Command) -> Result<Reply, ApiError> {
+        match self {
+            Asker::Joined(client) => client.run(command, |_| ()).await,
+            Asker::Own(handle) => {
+                // Nobody listens to what happens on the way.
+                let (to, _) = mpsc::channel(1);
+                handle.run(command, to).await
+            }
+        }
+    }
+}
+
 impl<'a> Door<'a> {
     /// Joins the node that runs on this home, or starts one.
     pub(crate) async fn open(context: &'a Context, purpose: Purpose) -> Result<Self, ApiError> {
@@ -61,6 +85,31 @@ impl<'a> Door<'a> {
             node = find_or_start(context, purpose) => node?,
         };
         Ok(Self { context, purpose, node })
+    }
+
+    /// Starts a node that goes on until it is told to stop.
+    pub(crate) async fn serve(context: &'a Context, config: Config) -> Result<Self, ApiError> {
+        let node = Node::start(config).await?;
+        let handle = node.handle();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        match potluck_http::serve_daemon(handle.clone(), any).await {
+            Ok(api) => {
+                let own = Own { node, handle, api: Some(api) };
+                Ok(Self { context, purpose: Purpose::Work, node: Way::Own(Box::new(own)) })
+            }
+            Err(error) => {
+                node.stop().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// A hold on the node for those who only ask.
+    pub(crate) fn asker(&self) -> Asker {
+        match &self.node {
+            Way::Joined(client) => Asker::Joined(client.clone()),
+            Way::Own(own) => Asker::Own(own.handle.clone()),
+        }
     }
 
     /// The process that runs the node, if it is not this one.
@@ -166,7 +215,7 @@ impl Own {
         let api = match purpose {
             Purpose::Ask => None,
             Purpose::Work => {
-                let any = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+                let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
                 match potluck_http::serve(handle.clone(), any).await {
                     Ok(api) => Some(api),
                     Err(error) => {

@@ -6,9 +6,12 @@ mod door;
 mod error;
 mod exit;
 mod panics;
+mod shell;
+mod show;
 mod signals;
 mod suggest;
 mod ui;
+mod units;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -20,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{Invocation, Verb};
 use crate::commands::Context;
 use crate::error::CliError;
+use crate::shell::LogWriter;
 use crate::signals::Interrupt;
 use crate::ui::Ui;
 
@@ -52,7 +56,7 @@ fn play() -> ExitCode {
 }
 
 fn run(invocation: Invocation, ui: &Ui) -> Result<(), CliError> {
-    log(&invocation);
+    log(&invocation, ui);
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -81,9 +85,11 @@ fn raise_open_files() {
 }
 
 /// The log goes to stderr: faults only, more with `-v`, or what `POTLUCK_LOG` says.
-fn log(invocation: &Invocation) {
+fn log(invocation: &Invocation, ui: &Ui) {
     let default = match (invocation.globals.verbose, invocation.verb.is_daemon()) {
         (0, false) => "off",
+        // Above a prompt stands what needs a person.
+        (0, true) if ui.has_prompt() => "warn",
         (0, true) => "warn,potluck=info",
         (1, _) => "warn,potluck=info",
         (2, _) => "info,potluck=debug",
@@ -93,7 +99,7 @@ fn log(invocation: &Invocation) {
         // `potluck=…` means all our crates, whose targets begin with `potluck_`.
         EnvFilter::new(default)
     });
-    let to_stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let to_stderr = tracing_subscriber::fmt().with_writer(LogWriter).with_env_filter(filter);
     // A second subscriber would be a fault of ours, and no reason to stop.
     let _ = to_stderr.with_ansi(console::colors_enabled_stderr()).try_init();
 }

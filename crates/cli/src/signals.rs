@@ -1,9 +1,11 @@
 //! Ctrl-C and its relatives: the first asks to stop, the second stops at once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use potluck_api::{ApiError, ErrorKind};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::exit::STOPPED_AT_ONCE;
@@ -14,7 +16,34 @@ const SAME_SIGNAL_TIME: Duration = Duration::from_millis(300);
 
 /// Whether the person, or the system, asked the program to stop.
 #[derive(Clone, Debug)]
-pub(crate) struct Interrupt(watch::Receiver<bool>);
+pub(crate) struct Interrupt {
+    asked: watch::Receiver<bool>,
+    held: Arc<Held>,
+}
+
+/// Ctrl-C that is about a command, not about the program.
+#[derive(Debug, Default)]
+struct Held {
+    holds: AtomicUsize,
+    pressed: Notify,
+}
+
+/// While this lives, Ctrl-C does not stop the program.
+#[derive(Debug)]
+pub(crate) struct Hold(Arc<Held>);
+
+impl Hold {
+    /// Waits until Ctrl-C is pressed.
+    pub(crate) async fn pressed(&self) {
+        self.0.pressed.notified().await;
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holds.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 impl Interrupt {
     /// Listens from now on.
@@ -23,8 +52,12 @@ impl Interrupt {
             ApiError::internal("the system does not tell about signals").because(&error)
         })?;
         let (ask, asked) = watch::channel(false);
+        let held = Arc::new(Held::default());
+        let holds = Arc::clone(&held);
         tokio::spawn(async move {
-            signals.next().await;
+            while signals.next().await == Sign::Key && holds.holds.load(Ordering::SeqCst) > 0 {
+                holds.pressed.notify_waiters();
+            }
             ask.send_replace(true);
             let first = Instant::now();
             while first.elapsed() < SAME_SIGNAL_TIME {
@@ -32,12 +65,18 @@ impl Interrupt {
             }
             std::process::exit(STOPPED_AT_ONCE.into());
         });
-        Ok(Self(asked))
+        Ok(Self { asked, held })
+    }
+
+    /// From now on, and as long as the hold lives, Ctrl-C is told to the hold only.
+    pub(crate) fn hold(&self) -> Hold {
+        self.held.holds.fetch_add(1, Ordering::SeqCst);
+        Hold(Arc::clone(&self.held))
     }
 
     /// Waits until the program is asked to stop.
     pub(crate) async fn wait(&self) {
-        let mut asked = self.0.clone();
+        let mut asked = self.asked.clone();
         if asked.wait_for(|asked| *asked).await.is_err() {
             // Nobody can ask any more.
             std::future::pending::<()>().await;
@@ -48,6 +87,16 @@ impl Interrupt {
     pub(crate) fn error() -> ApiError {
         ApiError::new(ErrorKind::Interrupted, "stopped")
     }
+}
+
+/// Where a wish to stop comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sign {
+    /// Ctrl-C.
+    Key,
+    /// The system, or another program.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix tells them apart"))]
+    System,
 }
 
 #[cfg(unix)]
@@ -67,11 +116,11 @@ impl Signals {
         Ok(Self(of(int)?, of(term)?, of(hup)?))
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Sign {
         tokio::select! {
-            _ = self.0.recv() => {}
-            _ = self.1.recv() => {}
-            _ = self.2.recv() => {}
+            _ = self.0.recv() => Sign::Key,
+            _ = self.1.recv() => Sign::System,
+            _ = self.2.recv() => Sign::System,
         }
     }
 }
@@ -85,9 +134,10 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Sign {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+        Sign::Key
     }
 }

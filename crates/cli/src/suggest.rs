@@ -20,6 +20,10 @@ pub(crate) struct Suggestion {
 pub(crate) fn for_first_word(word: &str) -> Option<Suggestion> {
     let (noun, verb) = if looks_like_ticket(word) {
         ("a ticket", "get")
+    } else if looks_like_invite(word) {
+        ("an invite", "join")
+    } else if looks_like_tracker(word) {
+        ("the ticket of a tracker", "network create NAME --tracker")
     } else if Path::new(word).symlink_metadata().is_ok() {
         ("a path", "share")
     } else {
@@ -33,14 +37,33 @@ pub(crate) fn for_first_word(word: &str) -> Option<Suggestion> {
 
 /// Whether a text could be meant as a ticket; whether it is one, only the node can tell.
 pub(crate) fn looks_like_ticket(text: &str) -> bool {
+    begins(text, "pot1")
+}
+
+/// Whether a text could be meant as an invite to a network.
+pub(crate) fn looks_like_invite(text: &str) -> bool {
+    begins(text, "potin1")
+}
+
+/// Whether a text could be meant as the ticket of a tracker.
+pub(crate) fn looks_like_tracker(text: &str) -> bool {
+    begins(text, "pottr1")
+}
+
+/// Whether a text is the place of a file at a provider without key, as lists of candidates show it.
+pub(crate) fn looks_like_outside(text: &str) -> bool {
+    text.starts_with("p2p-ci:")
+}
+
+fn begins(text: &str, prefix: &str) -> bool {
     let text = text.trim().to_ascii_lowercase();
-    text.strip_prefix("potluck:").unwrap_or(&text).starts_with("pot1")
+    text.strip_prefix("potluck:").unwrap_or(&text).starts_with(prefix)
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%~…".contains(c);
-    if word.chars().all(plain) {
+    if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', "'\\''"))
@@ -59,6 +82,8 @@ mod tests {
         for text in ["pot", "pots", "share", "potluck:", ""] {
             assert!(!looks_like_ticket(text), "{text:?}");
         }
+        assert!(looks_like_invite("POTIN1A") && !looks_like_ticket("potin1a"));
+        assert!(looks_like_tracker("pottr1a") && !looks_like_invite("pottr1a"));
     }
 
     #[test]

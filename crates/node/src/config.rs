@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::{Figment, Profile};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// Prefix of environment variables that set something.
 const PREFIX: &str = "POTLUCK_";
 /// The settings that a file, the environment or a flag may give.
-const KEYS: [&str; 4] = ["listen", "quic", "relays", "tcp"];
+const KEYS: [&str; 6] = ["listen", "p2p_ci", "quic", "relays", "share_downloads", "tcp"];
 
 /// What a node is started with.
 #[derive(Clone, Debug)]
@@ -21,7 +22,20 @@ pub struct Config {
     pub home: PathBuf,
     /// The settings.
     pub settings: Settings,
+    /// What makes the node a tracker; only `potluck tracker run` says so, never a file.
+    pub tracker: Option<TrackerSettings>,
     shown: Vec<ConfigEntry>,
+}
+
+/// How a node is a tracker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackerSettings {
+    /// Its name for people.
+    pub name: String,
+    /// Where it speaks P2P-CI/1.0, if it is to.
+    pub p2p_ci: Option<SocketAddr>,
+    /// How long a peer may be silent before it counts as offline.
+    pub lease: Duration,
 }
 
 /// The settings by their names in the file.
@@ -31,10 +45,16 @@ pub struct Settings {
     /// Addresses to listen on, over TCP and UDP; port 0 keeps the port of the last time if it is
     /// free.
     pub listen: Vec<SocketAddr>,
+    /// Where old clients of P2P-CI/1.0 fetch what this node publishes in networks, in clear text;
+    /// nowhere by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p2p_ci: Option<SocketAddr>,
     /// Whether links over QUIC are made and taken.
     pub quic: bool,
     /// URLs of relays for peers that cannot be reached directly; none by default.
     pub relays: Vec<String>,
+    /// Whether what was fetched from a network is published there, too.
+    pub share_downloads: bool,
     /// Whether links over TCP are made and taken.
     pub tcp: bool,
 }
@@ -43,7 +63,14 @@ impl Default for Settings {
     fn default() -> Self {
         // IPv4 too: the system's every address.
         let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0));
-        Self { listen: vec![any], quic: true, relays: Vec::new(), tcp: true }
+        Self {
+            listen: vec![any],
+            p2p_ci: None,
+            quic: true,
+            relays: Vec::new(),
+            share_downloads: true,
+            tcp: true,
+        }
     }
 }
 
@@ -85,7 +112,7 @@ impl Config {
             };
             ConfigEntry { key: key.to_owned(), value: settings.shown(key), origin }
         });
-        Ok(Config { home, settings, shown: shown.to_vec() })
+        Ok(Config { home, settings, tracker: None, shown: shown.to_vec() })
     }
 
     /// Every setting with its origin.

@@ -6,16 +6,19 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use potluck_api::{
-    ApiError, Command, ConfigShown, DownloadInfo, Event, FileFailure, GetResult, Identity,
-    OnExists, Paths, PeerShare, Peers, Reached, Reply, Shares, Stage, Status, Unshared,
+    ApiError, Command, ConfigShown, Event, FileFailure, GetCommand, GetResult, Identity, OnExists,
+    Paths, PeerShare, Peers, Reached, Reply, Stage, Status,
 };
-use potluck_base::{ContentId, PeerId, RelPath};
+use potluck_base::{ContentId, NetworkId, PeerId, RelPath};
 use potluck_content::{Ticket, TicketKind};
+use potluck_identity::Role;
 use potluck_service::fetch::{Fetch, Fetched, Providers};
-use potluck_service::share::share;
+use potluck_service::share::{Downloading, offer_download};
+use potluck_store::Audience;
 use tokio::sync::mpsc;
 
 use crate::node::NodeHandle;
+use crate::search::OUTSIDE;
 use crate::{failure, key, view};
 
 /// Steps that wait for a slow door.
@@ -29,20 +32,23 @@ impl NodeHandle {
         command: Command,
         events: &Events,
     ) -> Result<Reply, ApiError> {
+        if needs_networks(&command) {
+            self.inner.enter_networks().await?;
+        }
         match command {
-            Command::Share { paths, name } => self.share(paths, name, events).await,
-            Command::Get { ticket, output, selection, on_exists, give_up_after_s } => {
-                let ticket = read_ticket(&ticket)?;
-                let (folder, name) = place(output)?;
-                let give_up_after = give_up_after_s.map(Duration::from_secs);
-                let on_exists = store_on_exists(on_exists);
-                let fetch = Fetch { ticket, folder, name, selection, on_exists, give_up_after };
-                self.get(fetch, events).await
-            }
+            Command::Share(what) => self.share(what, events).await,
+            Command::Get(what) => self.get(what, events).await,
             Command::List { ticket } => self.list(&ticket, events).await,
             Command::Ls => self.ls().await,
             Command::Unshare { id } => self.unshare(id).await,
-            Command::Peers => Ok(Reply::Peers(self.peers())),
+            Command::Peers => {
+                let mut peers = self.peers();
+                if !self.inner.networks.ids().is_empty() {
+                    self.inner.enter_networks().await?;
+                    peers.members = self.known_members().await;
+                }
+                Ok(Reply::Peers(peers))
+            }
             Command::Status => self.status().await,
             Command::Id => Ok(Reply::Id(Identity { id: self.inner.peers.own_id() })),
             Command::Paths => Ok(Reply::Paths(self.paths())),
@@ -50,6 +56,18 @@ impl NodeHandle {
                 Ok(Reply::Config(ConfigShown { entries: self.inner.config.shown() }))
             }
             Command::AwaitReceivers { id, count } => self.await_receivers(id, count, events).await,
+            Command::NetworkCreate(what) => self.network_create(what).await,
+            Command::NetworkLs => self.network_ls().await,
+            Command::NetworkLeave { network } => self.network_leave(network).await,
+            Command::NetworkMembers { network } => self.network_members(network).await,
+            Command::NetworkRevoke { network, peer } => self.network_revoke(network, peer).await,
+            Command::Invite(what) => self.invite(what).await,
+            Command::Join { invite, nick } => self.join(invite, nick, events).await,
+            Command::Search(what) => self.search(what).await,
+            Command::Find { what, networks } => self.find(what, networks).await,
+            Command::Browse(what) => self.browse(what).await,
+            Command::Ping { peer, network, count } => self.ping(peer, network, count).await,
+            Command::TrackerDo { what } => self.tracker_do(what).await,
             Command::Stop => {
                 self.inner.leave();
                 Ok(Reply::Stopping)
@@ -57,48 +75,12 @@ impl NodeHandle {
         }
     }
 
-    async fn share(
-        &self,
-        paths: Vec<PathBuf>,
-        name: Option<String>,
-        events: &Events,
-    ) -> Result<Reply, ApiError> {
-        let name =
-            match name {
-                Some(name) => Some(RelPath::parse_name(&name).map_err(|error| {
-                    ApiError::usage(format!("{name:?} cannot be a name: {error}"))
-                })?),
-                None => None,
-            };
-        if let Some(path) = paths.iter().find(|path| !path.is_absolute()) {
-            return Err(ApiError::usage(format!("{} is not an absolute path", path.display())));
-        }
-        let known = self.shares().await?.into_iter().map(|s| s.id).collect::<BTreeSet<_>>();
-        let (steps, mut heard) = mpsc::channel(STEPS_QUEUED);
-        let sharing = share(&self.inner.store, paths, name, &steps);
-        let telling = async {
-            while let Some(step) = heard.recv().await {
-                self.tell(events, view::share_event(step)).await;
-            }
-        };
-        let shared = tokio::select! {
-            shared = sharing => shared,
-            () = telling => unreachable!("the sender of the steps outlives the sharing"),
-        };
-        drop(steps);
-        while let Ok(step) = heard.try_recv() {
-            self.tell(events, view::share_event(step)).await;
-        }
-        let id = shared.map_err(failure::of_service)?;
-        let share = self.shares().await?.into_iter().find(|share| share.id == id);
-        let share = share.ok_or_else(|| ApiError::internal("a share vanished as it was made"))?;
-        let done = self.inner.swarms.receivers_done(id);
-        let own = self.inner.peers.own_address();
-        Ok(Reply::Shared(view::share_info(&share, own, done, known.contains(&id))))
-    }
-
-    async fn get(&self, fetch: Fetch, events: &Events) -> Result<Reply, ApiError> {
+    async fn get(&self, what: GetCommand, events: &Events) -> Result<Reply, ApiError> {
         let started = Instant::now();
+        if what.ticket.starts_with(OUTSIDE) {
+            return self.get_outside(what, events).await;
+        }
+        let fetch = self.read_get(what).await?;
         let content = fetch.ticket.content;
         let named: BTreeSet<PeerId> = fetch.ticket.providers.iter().map(|p| p.id).collect();
         let (steps, mut heard) = mpsc::channel(STEPS_QUEUED);
@@ -117,14 +99,79 @@ impl NodeHandle {
         Ok(Reply::Got(got(content, fetched, &named, started)))
     }
 
+    /// What a command wants fetched, and under which offer it is shared meanwhile and afterwards.
+    async fn read_get(&self, what: GetCommand) -> Result<Fetch, ApiError> {
+        let ticket = read_ticket(&what.ticket)?;
+        let (folder, name) = place(what.output)?;
+        let networks = match &what.network {
+            Some(network) => vec![self.network(Some(network))?],
+            None => self.networks_that_know(&ticket).await?,
+        };
+        let shared = !what.no_share && self.inner.config.settings.share_downloads;
+        let audience = match networks.as_slice() {
+            [] => Audience::anyone(),
+            networks => {
+                Audience { networks: networks.iter().copied().collect(), ..Audience::nobody() }
+            }
+        };
+        let offer = match (networks.is_empty(), what.no_share) {
+            (true, false) => None,
+            _ => {
+                let publishes = |id: &&NetworkId| {
+                    self.inner.networks.role_in(id).is_some_and(Role::may_publish)
+                };
+                let listed = networks.iter().filter(publishes).filter(|_| shared);
+                let downloading = Downloading {
+                    content: ticket.content,
+                    name: name.clone().unwrap_or_else(|| ticket.name.clone()),
+                    path: folder.join(name.as_ref().unwrap_or(&ticket.name).as_str()),
+                    tags: Vec::new(),
+                    listed: listed.copied().collect(),
+                    audience: if shared { audience.clone() } else { Audience::nobody() },
+                };
+                let offer = offer_download(&self.inner.store, downloading).await;
+                Some(offer.map_err(failure::of_service)?)
+            }
+        };
+        Ok(Fetch {
+            ticket,
+            folder,
+            name,
+            selection: what.selection,
+            on_exists: store_on_exists(what.on_exists),
+            give_up_after: what.give_up_after_s.map(Duration::from_secs),
+            audience,
+            networks,
+            offer,
+        })
+    }
+
+    /// The networks whose directories know a content: a ticket for members names none.
+    async fn networks_that_know(&self, ticket: &Ticket) -> Result<Vec<NetworkId>, ApiError> {
+        let inner = &self.inner;
+        if inner.networks.ids().is_empty() {
+            return Ok(Vec::new());
+        }
+        inner.enter_networks().await?;
+        let known = inner.directories.providers(ticket.content, &[]).await;
+        let named = |peer| ticket.providers.iter().any(|provider| provider.id == peer);
+        let known: BTreeSet<NetworkId> = known
+            .into_iter()
+            .filter(|(_, provider)| ticket.providers.is_empty() || named(provider.peer))
+            .map(|(network, _)| network)
+            .collect();
+        Ok(known.into_iter().collect())
+    }
+
     async fn list(&self, ticket: &str, events: &Events) -> Result<Reply, ApiError> {
         let ticket = read_ticket(ticket)?;
         if matches!(ticket.kind, TicketKind::File { .. }) {
             return Ok(Reply::Listing(view::listing(&ticket, None)));
         }
+        let networks = self.networks_that_know(&ticket).await?;
         let (steps, mut heard) = mpsc::channel(STEPS_QUEUED);
         let asking = async {
-            let mut providers = Providers::keep(&self.inner.peers, &ticket, None);
+            let mut providers = Providers::keep(&self.inner.peers, &ticket, &networks, None).await;
             let asked = self.inner.fetcher.manifest(&mut providers, ticket.content, &steps).await;
             drop(steps);
             asked
@@ -139,50 +186,13 @@ impl NodeHandle {
         Ok(Reply::Listing(view::listing(&ticket, Some(&manifest))))
     }
 
-    async fn ls(&self) -> Result<Reply, ApiError> {
-        let own = self.inner.peers.own_address();
-        let shares = self.shares().await?;
-        let done = |id| self.inner.swarms.receivers_done(id);
-        let shares =
-            shares.iter().map(|s| view::share_info(s, own.clone(), done(s.id), true)).collect();
-        let downloads = self.on_disk(|store| store.unfinished()).await?;
-        let running = |id| self.inner.swarms.is_fetching(id);
-        let downloads = downloads
-            .into_iter()
-            .map(|d| DownloadInfo {
-                id: d.content,
-                name: d.name.as_str().to_owned(),
-                target: d.path,
-                done: d.have,
-                total: d.size,
-                running: running(d.content),
-            })
-            .collect();
-        Ok(Reply::Shares(Shares { shares, downloads }))
-    }
-
-    async fn unshare(&self, id: String) -> Result<Reply, ApiError> {
-        let named: Vec<_> =
-            self.shares().await?.into_iter().filter(|s| s.name.as_str() == id).collect();
-        let id = match named.as_slice() {
-            [only] => only.id.to_string(),
-            [] => id,
-            _ => {
-                return Err(ApiError::usage(format!("several shares are called {id:?}"))
-                    .hint("name one by its id: \"potluck ls\" shows them"));
-            }
-        };
-        let gone = self.on_disk(move |store| store.remove_share(&id)).await?;
-        self.inner.swarms.close(gone.id).await;
-        Ok(Reply::Unshared(Unshared { id: gone.id, name: gone.name.as_str().to_owned() }))
-    }
-
     fn peers(&self) -> Peers {
         let mut linked = self.inner.peers.all();
         linked.sort_by_key(|linked| linked.since);
         let rates = self.inner.rates.lock().expect("no panic while held");
         let rate = |peer| rates.get(&peer).copied().unwrap_or_default();
-        Peers { peers: linked.iter().map(|l| view::peer_info(l, rate(l.peer))).collect() }
+        let peers = linked.iter().map(|l| view::peer_info(l, rate(l.peer))).collect();
+        Peers { peers, members: Vec::new() }
     }
 
     async fn status(&self) -> Result<Reply, ApiError> {
@@ -195,10 +205,11 @@ impl NodeHandle {
             uptime_ms: inner.started.elapsed().as_millis() as u64,
             listening: own.direct,
             home: inner.config.home.clone(),
-            shares: self.shares().await?.len() as u64,
+            shares: self.on_disk(|store| store.share_count()).await?,
             downloads: inner.swarms.fetching() as u64,
             peers: linked.len() as u64,
             linked,
+            networks: self.network_infos().await?,
             api_address: *inner.api.lock().expect("no panic while held"),
             pid: std::process::id(),
         }))
@@ -237,11 +248,7 @@ impl NodeHandle {
         }
     }
 
-    async fn shares(&self) -> Result<Vec<potluck_store::ShareInfo>, ApiError> {
-        self.on_disk(|store| store.shares()).await
-    }
-
-    async fn on_disk<T: Send + 'static>(
+    pub(crate) async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&potluck_store::Store) -> Result<T, potluck_store::StoreError>
         + Send
@@ -254,12 +261,12 @@ impl NodeHandle {
     }
 }
 
-fn read_ticket(text: &str) -> Result<Ticket, ApiError> {
+pub(crate) fn read_ticket(text: &str) -> Result<Ticket, ApiError> {
     text.parse().map_err(|error| failure::of_ticket(&error))
 }
 
 /// The folder that a download goes into, and the name that the person chose, if they did.
-fn place(output: Option<PathBuf>) -> Result<(PathBuf, Option<RelPath>), ApiError> {
+pub(crate) fn place(output: Option<PathBuf>) -> Result<(PathBuf, Option<RelPath>), ApiError> {
     let Some(output) = output else {
         let here = std::env::current_dir();
         let here = here.map_err(|e| ApiError::usage(format!("the current folder is gone: {e}")))?;
@@ -281,7 +288,7 @@ fn place(output: Option<PathBuf>) -> Result<(PathBuf, Option<RelPath>), ApiError
     }
 }
 
-fn store_on_exists(on_exists: OnExists) -> potluck_store::OnExists {
+pub(crate) fn store_on_exists(on_exists: OnExists) -> potluck_store::OnExists {
     match on_exists {
         OnExists::Refuse => potluck_store::OnExists::Refuse,
         OnExists::Overwrite => potluck_store::OnExists::Overwrite,
@@ -318,6 +325,22 @@ fn got(
         resumed_bytes: fetched.resumed,
         duplicate_bytes: fetched.duplicate,
     }
+}
+
+/// Whether a command asks the directories of the networks.
+fn needs_networks(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::NetworkCreate(_)
+            | Command::NetworkLeave { .. }
+            | Command::NetworkMembers { .. }
+            | Command::NetworkRevoke { .. }
+            | Command::Join { .. }
+            | Command::Search(_)
+            | Command::Find { .. }
+            | Command::Browse(_)
+            | Command::Ping { .. }
+    )
 }
 
 /// Whether an event is about a content that somebody waits for, or about peers.

@@ -3,6 +3,7 @@
 use potluck_api::{ApiError, ErrorKind};
 use potluck_content::TicketError;
 use potluck_link::LinkError;
+use potluck_service::directory::Denial;
 use potluck_service::{Refusal, ServiceError};
 use potluck_store::StoreError;
 
@@ -14,20 +15,27 @@ pub fn stopping() -> ApiError {
 
 /// Any error of the services.
 pub fn of_service(error: ServiceError) -> ApiError {
-    match &error {
+    of(&error)
+}
+
+/// The same of one that others look at, too.
+pub fn of(error: &ServiceError) -> ApiError {
+    match error {
         ServiceError::Store(store) => return of_store(store),
         ServiceError::Link(link) => return of_link(link),
         ServiceError::Ticket(ticket) => return of_ticket(ticket),
         _ => {}
     }
-    let kind = kind(&error);
-    let mut failure = ApiError::from_error(kind, &error);
-    if let ServiceError::Unreachable { causes } = &error {
+    let mut failure = ApiError::from_error(kind(error), error);
+    if let ServiceError::Unreachable { causes } = error {
         failure.causes.extend(causes.iter().cloned());
     }
-    match hint(&error) {
-        Some(hint) => failure.hint(hint),
-        None => failure,
+    match (error, hint(error)) {
+        (ServiceError::NickTaken { free, .. }, _) => {
+            failure.hint(format!("{free:?} is free: run it again with --nick {free}"))
+        }
+        (_, Some(hint)) => failure.hint(hint),
+        (_, None) => failure,
     }
 }
 
@@ -48,15 +56,53 @@ fn kind(error: &ServiceError) -> ErrorKind {
             Refusal::Busy => ErrorKind::Busy,
             Refusal::Changed => ErrorKind::Corrupt,
         },
-        ServiceError::NotShared | ServiceError::NoShare(_) | ServiceError::NoProviders => {
-            ErrorKind::NotFound
+        ServiceError::NotShared
+        | ServiceError::NoShare(_)
+        | ServiceError::NoProviders
+        | ServiceError::NoNetworks
+        | ServiceError::NoNetwork(_)
+        | ServiceError::NoPeer(_)
+        | ServiceError::NothingFound(_) => ErrorKind::NotFound,
+        ServiceError::Pattern(_)
+        | ServiceError::NothingSelected(_)
+        | ServiceError::SeveralNetworks
+        | ServiceError::SeveralPeers(_)
+        | ServiceError::NotPublishable(_)
+        | ServiceError::Record(_) => ErrorKind::Usage,
+        ServiceError::NetworkExists(_) | ServiceError::NickTaken { .. } => ErrorKind::Exists,
+        ServiceError::TrackerAway { .. }
+        | ServiceError::DirectorySilent
+        | ServiceError::TrackerNonsense => ErrorKind::Unreachable,
+        ServiceError::Denied(denial) => kind_of_denial(denial),
+        ServiceError::Expelled
+        | ServiceError::Role { .. }
+        | ServiceError::Membership(_)
+        | ServiceError::Revocations(_) => ErrorKind::Denied,
+        ServiceError::SavedNetwork => ErrorKind::Corrupt,
+        ServiceError::Index | ServiceError::TrackerStore(_) | ServiceError::NoRandomness(_) => {
+            ErrorKind::Internal
         }
-        ServiceError::Pattern(_) | ServiceError::NothingSelected(_) => ErrorKind::Usage,
         ServiceError::Busy(_) => ErrorKind::Busy,
         ServiceError::Task(_) => ErrorKind::Internal,
         ServiceError::Store(_) | ServiceError::Link(_) | ServiceError::Ticket(_) => {
             ErrorKind::Internal
         }
+    }
+}
+
+fn kind_of_denial(denial: &Denial) -> ErrorKind {
+    match denial {
+        Denial::Stranger
+        | Denial::UsedUp
+        | Denial::Expired
+        | Denial::Role { .. }
+        | Denial::NotYours
+        | Denial::TooMuch(_) => ErrorKind::Denied,
+        Denial::Busy { .. } | Denial::Unavailable { .. } => ErrorKind::Busy,
+        Denial::NickTaken { .. } => ErrorKind::Exists,
+        Denial::Stale { .. } => ErrorKind::Busy,
+        Denial::BadRecord(_) => ErrorKind::Usage,
+        Denial::Unknown => ErrorKind::NotFound,
     }
 }
 
@@ -82,6 +128,32 @@ fn hint(error: &ServiceError) -> Option<&'static str> {
         ServiceError::Busy(_) => "it is being fetched by another command; wait for that one",
         ServiceError::Lied { .. } => "use another ticket: this peer cannot be trusted with it",
         ServiceError::Version { .. } => "update the older of the two",
+        ServiceError::NoNetworks => {
+            "\"potluck join INVITE\" enters one, \"potluck network create NAME\" makes one"
+        }
+        ServiceError::NoNetwork(_) => "\"potluck network ls\" lists the networks of this node",
+        ServiceError::SeveralNetworks => {
+            "say which with --network NAME; \"potluck network ls\" lists them"
+        }
+        ServiceError::NetworkExists(_) => "choose another name",
+        ServiceError::NoPeer(_) => "\"potluck peers\" lists who is here",
+        ServiceError::SeveralPeers(_) => "name one by its id: \"potluck peers --json\" shows them",
+        ServiceError::NothingFound(_) => "\"potluck search WORDS\" looks for parts of names",
+        ServiceError::TrackerAway { .. } | ServiceError::DirectorySilent => {
+            "is the tracker running, and can this device reach it? Transfers go on meanwhile"
+        }
+        ServiceError::Denied(Denial::UsedUp | Denial::Expired) => {
+            "ask a member for a new invite: potluck invite"
+        }
+        ServiceError::Denied(Denial::Stranger) | ServiceError::Expelled => {
+            "ask a member for an invite"
+        }
+        ServiceError::Denied(Denial::Role { .. }) | ServiceError::Role { .. } => {
+            "ask an admin of the network; \"potluck network members\" shows who that is"
+        }
+        ServiceError::Denied(Denial::Busy { .. } | Denial::Unavailable { .. }) => {
+            "try again in a moment"
+        }
         _ => return None,
     })
 }

@@ -14,30 +14,34 @@ pub fn path(home: &Path) -> PathBuf {
 
 /// Reads the key, or makes one if there is none.
 pub fn load_or_make(home: &Path) -> Result<SecretKey, ApiError> {
-    let path = path(home);
-    match load(&path)? {
-        Some(key) => Ok(key),
-        None => make(&path),
+    load_or_make_secret(&path(home)).map(SecretKey::from_seed)
+}
+
+/// Reads so many secret bytes from a file, or makes them if there is none.
+pub fn load_or_make_secret<const N: usize>(path: &Path) -> Result<[u8; N], ApiError> {
+    match load(path)? {
+        Some(secret) => Ok(secret),
+        None => make(path),
     }
 }
 
-fn load(path: &Path) -> Result<Option<SecretKey>, ApiError> {
+fn load<const N: usize>(path: &Path) -> Result<Option<[u8; N]>, ApiError> {
     let mut seed = Vec::new();
     match OpenOptions::new().read(true).open(path) {
         Ok(file) => file.take(64).read_to_end(&mut seed).map_err(|error| broken(path, &error))?,
         Err(error) if error.kind() == Io::NotFound => return Ok(None),
         Err(error) => return Err(broken(path, &error)),
     };
-    let seed: [u8; 32] = seed.try_into().map_err(|_| {
+    let seed: [u8; N] = seed.try_into().map_err(|_| {
         ApiError::new(ErrorKind::Corrupt, format!("{} is not a key", path.display()))
             .hint("restore it from a copy, or move it away to become a new peer")
     })?;
-    Ok(Some(SecretKey::from_seed(seed)))
+    Ok(Some(seed))
 }
 
 /// The file appears whole or not at all: a key that was cut short would lock its owner out.
-fn make(path: &Path) -> Result<SecretKey, ApiError> {
-    let mut seed = [0; 32];
+fn make<const N: usize>(path: &Path) -> Result<[u8; N], ApiError> {
+    let mut seed = [0; N];
     getrandom::fill(&mut seed)
         .map_err(|error| ApiError::internal(format!("no randomness from the system: {error}")))?;
     let draft = path.with_extension("new");
@@ -51,7 +55,7 @@ fn make(path: &Path) -> Result<SecretKey, ApiError> {
         std::fs::rename(&draft, path)
     });
     written.map_err(|error| broken(path, &error))?;
-    Ok(SecretKey::from_seed(seed))
+    Ok(seed)
 }
 
 fn broken(path: &Path, error: &std::io::Error) -> ApiError {

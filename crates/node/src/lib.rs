@@ -7,8 +7,12 @@ mod config;
 mod dispatch;
 mod failure;
 mod key;
+mod networks;
 mod node;
+mod offers;
+mod search;
+mod tracker;
 mod view;
 
-pub use config::{Config, Overrides};
+pub use config::{Config, Overrides, TrackerSettings};
 pub use node::{Node, NodeHandle};

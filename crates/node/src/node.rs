@@ -6,18 +6,25 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use potluck_api::{ApiError, Command, Event, Reply};
-use potluck_base::PeerId;
+use potluck_api::{ApiError, Command, Event, NetworkName, Reply};
+use potluck_base::{NetworkId, PeerId, limits};
+use potluck_identity::SecretKey;
 use potluck_link::{Endpoint, EndpointConfig, LinkError};
+use potluck_service::directory::Directories;
+use potluck_service::directory::tracker::Switchboard;
 use potluck_service::fetch::Fetcher;
+use potluck_service::networks::{Networks, Parts};
 use potluck_service::peers::Peers;
+use potluck_service::publish::Publisher;
 use potluck_service::swarm::Swarms;
-use potluck_service::{Notice, Notices};
+use potluck_service::tracker::Event::Hosted;
+use potluck_service::{Announcing, Notice, Notices};
 use potluck_store::Store;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{OnceCell, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::tracker::Tracker;
 use crate::view::Rates;
 use crate::{failure, key, view};
 
@@ -29,6 +36,8 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 const SETTLE_EVERY: Duration = Duration::from_secs(60);
 /// Where the port of the last time is kept, so that tickets stay good when a node starts again.
 const PORT_FILE: &str = "port";
+/// What this program says it is.
+const AGENT: &str = concat!("potluck/", env!("CARGO_PKG_VERSION"));
 
 /// A node, from start to stop.
 pub struct Node {
@@ -51,6 +60,11 @@ pub(crate) struct Inner {
     pub started: Instant,
     pub rates: Mutex<BTreeMap<PeerId, Rates>>,
     pub api: Mutex<Option<SocketAddr>>,
+    pub directories: Arc<Directories>,
+    pub networks: Arc<Networks>,
+    pub announcing: Arc<Announcing>,
+    pub publisher: OnceCell<Publisher>,
+    pub tracker: Option<Tracker>,
     pub stop: CancellationToken,
     leaving: CancellationToken,
     events: broadcast::Sender<Event>,
@@ -65,16 +79,35 @@ impl Node {
             .map_err(|error| ApiError::internal(error.to_string()))?
             .map_err(|error| failure::of_store(&error))?;
         let secret = key::load_or_make(&config.home)?;
-        let endpoint = bind(&config, secret).await?;
+        let directories = Arc::new(Directories::default());
+        let endpoint = bind(&config, secret.clone(), &directories).await?;
         let notices = Notices::new();
-        let agent = concat!("potluck/", env!("CARGO_PKG_VERSION")).to_owned();
-        let peers = Peers::new(endpoint, agent, notices.clone());
+        let peers = Peers::new(endpoint, AGENT.to_owned(), notices.clone());
         let swarms = Swarms::new(store.clone(), Arc::clone(&peers), notices.clone());
+        let announcing = Announcing::new(
+            store.clone(),
+            Arc::clone(&directories),
+            Arc::clone(&swarms),
+            notices.clone(),
+        );
+        let parts = parts(&config, &store, &peers, &directories, &announcing, &notices, &secret);
+        let networks = Networks::new(parts);
+        networks.load().await.map_err(failure::of_service)?;
+        let tracker = match config.tracker.clone() {
+            Some(settings) => {
+                peers.set_links_max(limits::TRACKER_LINKS);
+                let home = config.home.clone();
+                Some(Tracker::start(&home, settings, secret, &peers, &notices).await?)
+            }
+            None => None,
+        };
         peers.start(&swarms);
         let fetcher = Fetcher {
             store: store.clone(),
             peers: Arc::clone(&peers),
             swarms: Arc::clone(&swarms),
+            directories: Arc::clone(&directories),
+            announcing: Arc::clone(&announcing),
         };
         let inner = Arc::new(Inner {
             config,
@@ -86,6 +119,11 @@ impl Node {
             started: Instant::now(),
             rates: Mutex::default(),
             api: Mutex::default(),
+            directories,
+            networks,
+            announcing,
+            publisher: OnceCell::new(),
+            tracker,
             stop: CancellationToken::new(),
             leaving: CancellationToken::new(),
             events: broadcast::Sender::new(EVENTS_QUEUED),
@@ -104,6 +142,10 @@ impl Node {
     /// Stops in order: no new work, goodbye to the peers, what is here recorded.
     pub async fn stop(self) {
         self.inner.stop.cancel();
+        if let Some(tracker) = &self.inner.tracker {
+            tracker.stop().await;
+        }
+        self.inner.networks.stop().await;
         self.inner.swarms.close_all().await;
         self.inner.peers.stop().await;
         self.inner.swarms.ended().await;
@@ -135,6 +177,11 @@ impl NodeHandle {
         self.inner.leaving.cancelled().await;
     }
 
+    /// Enters the networks of the node, for work that lasts.
+    pub async fn enter_networks(&self) -> Result<(), ApiError> {
+        self.inner.enter_networks().await
+    }
+
     /// The node's home.
     pub fn home(&self) -> &Path {
         &self.inner.config.home
@@ -153,7 +200,56 @@ impl NodeHandle {
     }
 }
 
+/// What the networks need of the node.
+fn parts(
+    config: &Config,
+    store: &Store,
+    peers: &Arc<Peers>,
+    directories: &Arc<Directories>,
+    announcing: &Arc<Announcing>,
+    notices: &Notices,
+    secret: &SecretKey,
+) -> Parts {
+    let switchboard = Arc::new(Switchboard::default());
+    peers.listen_frames(Arc::clone(&switchboard) as Arc<_>);
+    let announcing = Arc::clone(announcing);
+    Parts {
+        store: store.clone(),
+        peers: Arc::clone(peers),
+        memberships: Arc::clone(peers.memberships()),
+        directories: Arc::clone(directories),
+        switchboard,
+        secret: secret.clone(),
+        agent: AGENT.to_owned(),
+        notices: notices.clone(),
+        p2p_ci: config.settings.p2p_ci,
+        published: Arc::new(move |network| announcing.published_in(network)),
+    }
+}
+
 impl Inner {
+    /// Enters the networks of this node and keeps what it offers up to date; once is enough.
+    ///
+    /// A quick question about the node itself needs none of it, so it does not happen by itself.
+    pub async fn enter_networks(self: &Arc<Self>) -> Result<(), ApiError> {
+        let start = || async {
+            self.networks.start().await.map_err(failure::of_service)?;
+            let announcer = Arc::clone(&self.announcing) as Arc<_>;
+            let started = Publisher::start(self.store.clone(), Default::default(), announcer);
+            started.map_err(failure::of_service)
+        };
+        self.publisher.get_or_try_init(start).await.map(|_| ())
+    }
+
+    /// What a network is called.
+    pub fn network_name(&self, id: &NetworkId) -> NetworkName {
+        let name = match self.tracker.as_ref().and_then(|tracker| tracker.name_of(id)) {
+            Some(name) => name,
+            None => self.networks.name_of(id),
+        };
+        NetworkName { id: *id, name }
+    }
+
     /// Asks whoever runs the node to stop it.
     pub fn leave(&self) {
         self.leaving.cancel();
@@ -161,14 +257,21 @@ impl Inner {
 }
 
 /// Binds the node's port: the one of the last time where the setting leaves it open and it is free.
-async fn bind(config: &Config, secret: potluck_identity::SecretKey) -> Result<Endpoint, ApiError> {
+async fn bind(
+    config: &Config,
+    secret: SecretKey,
+    directories: &Arc<Directories>,
+) -> Result<Endpoint, ApiError> {
     let settings = &config.settings;
+    let links = if config.tracker.is_some() { limits::TRACKER_LINKS } else { limits::LINKS };
     let with = |listen: Vec<SocketAddr>| EndpointConfig {
         secret: secret.clone(),
         listen,
         relays: settings.relays.clone(),
         quic: settings.quic,
         tcp: settings.tcp,
+        links,
+        finder: Some(Arc::clone(directories) as Arc<_>),
     };
     let file = config.home.join(PORT_FILE);
     let before: Option<u16> =
@@ -204,8 +307,14 @@ async fn tell_notices(inner: Arc<Inner>) {
             },
             () = inner.stop.cancelled() => return,
         };
-        // Nobody listening is no fault.
-        let _ = inner.events.send(view::event_of(notice));
+        if let (Notice::Tracker(Hosted { .. }), Some(tracker)) = (&notice, &inner.tracker) {
+            tracker.learn_names().await;
+        }
+        let name = |id: &NetworkId| inner.network_name(id);
+        if let Some(event) = view::event_of(notice, name) {
+            // Nobody listening is no fault.
+            let _ = inner.events.send(event);
+        }
     }
 }
 

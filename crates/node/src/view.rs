@@ -4,15 +4,18 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use potluck_api::{
-    Event, FileFailure, Listing, ListingEntry, ListingKind, PeerInfo, Progress, ShareInfo,
-    ShareKind, Stage,
+    Audience, Event, FileFailure, Listing, ListingEntry, ListingKind, NetworkName, PeerInfo,
+    Progress, ShareInfo, ShareKind, Stage,
 };
-use potluck_base::{ContentId, PeerAddr, RelPath};
+use potluck_base::{ContentId, NetworkId, PeerAddr, RelPath};
 use potluck_content::{Kind, Manifest, Ticket, TicketKind};
 use potluck_service::fetch::Step;
 use potluck_service::peers::Linked;
 use potluck_service::share::ShareStep;
 use potluck_service::{GoneWhy, Notice};
+
+use crate::networks::directory_state;
+use crate::tracker;
 
 /// Bytes that moved to and from a peer, and how fast lately.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,6 +76,10 @@ pub fn share_info(
         paths: vec![share.path.clone()],
         receivers_done,
         known_before,
+        networks: Vec::new(),
+        tags: Vec::new(),
+        audience: Audience::default(),
+        watched: false,
     }
 }
 
@@ -136,8 +143,8 @@ pub fn peer_info(linked: &Linked, rates: Rates) -> PeerInfo {
 }
 
 /// A notice of the services as an event.
-pub fn event_of(notice: Notice) -> Event {
-    match notice {
+pub fn event_of(notice: Notice, name_of: impl Fn(&NetworkId) -> NetworkName) -> Option<Event> {
+    Some(match notice {
         Notice::PeerUp { peer, path } => Event::PeerJoined { peer, content: None, path },
         Notice::PeerDown { peer } => Event::PeerLeft { peer, content: None },
         Notice::ReceiverDone { content, peer, count } => {
@@ -152,7 +159,21 @@ pub fn event_of(notice: Notice) -> Event {
             text: format!("peer {} sent wrong bytes and was dropped", peer.short()),
             path: None,
         },
-    }
+        Notice::Network { network, state } => Event::Network {
+            network: name_of(&network),
+            state: directory_state(&state),
+            nick: None,
+        },
+        Notice::InStep { .. } => return None,
+        Notice::NotListed { network, denial, .. } => Event::Warning {
+            text: format!("{} does not list a share: {denial}", name_of(&network).name),
+            path: None,
+        },
+        Notice::Publishing { text, path } => {
+            Event::Warning { text, path: Some(path.display().to_string()) }
+        }
+        Notice::Tracker(event) => return tracker::event_of(&event, name_of),
+    })
 }
 
 fn gone_why(why: GoneWhy) -> &'static str {

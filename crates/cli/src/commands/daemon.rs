@@ -220,13 +220,22 @@ async fn stop(context: &Context) -> Result<(), CliError> {
     let Some(client) = client(&home).await? else {
         return Err(not_running().into());
     };
+    stop_node(&client, &home, context).await
+}
+
+/// Stops a node and waits until its home is free.
+pub(super) async fn stop_node(
+    client: &Client,
+    home: &Path,
+    context: &Context,
+) -> Result<(), CliError> {
     let reply = client.run(Command::Stop, |_| ()).await?;
     let Reply::Stopping = reply else {
         return Err(unexpected(&reply));
     };
     let started = Instant::now();
     // The file goes when the home is free.
-    while pid_of_running(&home) == Some(client.pid()) {
+    while pid_of_running(home) == Some(client.pid()) {
         if started.elapsed() > STOP_TIME {
             let message = format!("process {} does not end", client.pid());
             return Err(ApiError::new(ErrorKind::Busy, message).into());

@@ -1,19 +1,21 @@
-//! `potluck get TICKET [-o WHERE]`
+//! `potluck get WHAT [-o WHERE]`: a ticket, or a name or an id that a network knows.
 
-use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use potluck_api::{
-    ApiError, Command, ErrorKind, GetResult, Listing, ListingEntry, ListingKind, OnExists, Reply,
+    ApiError, Command, ErrorKind, GetCommand, GetResult, Listing, ListingEntry, ListingKind,
+    OnExists, Reply,
 };
 use potluck_base::{Bytes, Rate, limits};
 
-use super::Context;
+use super::{Context, choose, secret};
 use crate::door::{Door, Purpose};
 use crate::error::{CliError, unexpected};
-use crate::suggest::looks_like_ticket;
+use crate::suggest::{
+    looks_like_invite, looks_like_outside, looks_like_ticket, looks_like_tracker,
+};
 use crate::ui::progress::Meter;
 use crate::ui::table::Table;
 use crate::ui::{Ui, counted, shown, spoken};
@@ -24,16 +26,16 @@ const MISSING_SHOWN: usize = 20;
 /// What to type after `get`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GetArgs {
-    /// The ticket; "-" reads it from standard input
-    #[arg(env = "POTLUCK_TICKET", hide_env_values = true)]
-    ticket: Option<String>,
+    /// A ticket, a name or an id; "-" reads it from standard input
+    #[arg(env = "POTLUCK_TICKET", hide_env_values = true, value_name = "WHAT")]
+    what: Option<String>,
     /// A folder to put it into, or the new name of the file or folder itself [default: here]
     #[arg(short, long, env = "POTLUCK_OUTPUT", value_name = "WHERE")]
     output: Option<PathBuf>,
     /// Fetch only paths that match; can be given more than once
     #[arg(short, long, env = "POTLUCK_SELECT", value_name = "GLOB", value_delimiter = '\n')]
     select: Vec<String>,
-    /// Only list what the ticket holds
+    /// Only list what is in it
     #[arg(short, long, env = "POTLUCK_LIST", value_parser = BoolishValueParser::new())]
     #[arg(conflicts_with_all = ["output", "select", "overwrite", "rename", "give_up"])]
     list: bool,
@@ -47,20 +49,52 @@ pub(crate) struct GetArgs {
     /// Give up after so many seconds without progress, instead of waiting for a provider
     #[arg(long, env = "POTLUCK_GIVE_UP", value_name = "SECONDS")]
     give_up: Option<u64>,
+    /// Look for the name or the id, and for more providers, in this network only
+    #[arg(short, long, env = "POTLUCK_NETWORK", value_name = "NETWORK")]
+    network: Option<String>,
+    /// Do not share it with the network afterwards
+    #[arg(long, env = "POTLUCK_NO_SHARE", value_parser = BoolishValueParser::new())]
+    no_share: bool,
+    /// Take it without asking from a provider for which nobody vouches
+    #[arg(long, env = "POTLUCK_UNVERIFIED", value_parser = BoolishValueParser::new())]
+    unverified: bool,
 }
 
-/// Fetches or lists what a ticket holds.
+/// Fetches or lists what a ticket, a name or an id stands for.
 pub(crate) async fn run(args: GetArgs, context: &Context) -> Result<(), CliError> {
-    let is_list = args.list;
-    let command = args.into_command()?;
-    let mut meter = Meter::new(&context.ui);
-    let mut door = match Door::open(context, Purpose::Work).await {
-        Ok(door) => door,
-        Err(error) => {
-            meter.finish()?;
-            return Err(error.into());
-        }
+    let what = args.what()?;
+    let output = args.output()?;
+    let mut door = Door::open(context, Purpose::Work).await?;
+    // Whoever types the place of a file without key has seen whose it is.
+    let found = if looks_like_ticket(&what) || looks_like_outside(&what) {
+        Ok((what, args.network.clone()))
+    } else {
+        let network = args.network.as_deref();
+        choose::find(&mut door, &what, network, args.unverified, context).await.map(|candidate| {
+            let network = candidate.network.id.to_string();
+            (candidate.ticket, Some(network))
+        })
     };
+    match found {
+        Ok((ticket, network)) => {
+            let is_list = args.list;
+            let command = args.into_command(ticket, network, output);
+            fetch(door, command, is_list, context).await
+        }
+        Err(error) => {
+            door.close().await;
+            Err(error)
+        }
+    }
+}
+
+async fn fetch(
+    mut door: Door<'_>,
+    command: Command,
+    is_list: bool,
+    context: &Context,
+) -> Result<(), CliError> {
+    let mut meter = Meter::new(&context.ui);
     let result = door.run(command, |event| meter.event(&event)).await;
     // What is here is recorded before the person reads how to go on.
     meter.status("finishing");
@@ -78,49 +112,52 @@ pub(crate) async fn run(args: GetArgs, context: &Context) -> Result<(), CliError
 }
 
 impl GetArgs {
-    fn into_command(self) -> Result<Command, ApiError> {
-        let ticket = match self.ticket.as_deref() {
-            Some("-") => ticket_from_stdin()?,
-            Some(ticket) => ticket.to_owned(),
-            None => {
-                return Err(ApiError::usage("no ticket is given")
-                    .hint("\"potluck get TICKET\", \"potluck get -\", or POTLUCK_TICKET"));
-            }
+    /// The ticket, the name or the id.
+    fn what(&self) -> Result<String, ApiError> {
+        let Some(what) = secret(self.what.as_deref(), "ticket", limits::TICKET_CHARS)? else {
+            return Err(ApiError::usage("nothing is named")
+                .hint("\"potluck get WHAT\", \"potluck get -\", or POTLUCK_TICKET"));
         };
-        if !looks_like_ticket(&ticket) {
-            return Err(ApiError::usage("this is not a ticket; tickets begin with \"pot1\"")
-                .hint("\"potluck share PATH\" prints one on the other device"));
+        if looks_like_invite(&what) {
+            return Err(ApiError::usage("this is an invite, not a ticket")
+                .hint("\"potluck join INVITE\" enters its network"));
         }
-        if self.list {
-            return Ok(Command::List { ticket });
+        if looks_like_tracker(&what) {
+            return Err(ApiError::usage("this is the ticket of a tracker, not of a content")
+                .hint("\"potluck network create NAME --tracker TICKET\" makes a network there"));
         }
-        let output = self.output.unwrap_or_else(|| PathBuf::from("."));
-        let output = std::path::absolute(&output).map_err(|error| {
+        match what.trim() {
+            "" => Err(ApiError::usage("nothing is named")
+                .hint("\"potluck get WHAT\", \"potluck get -\", or POTLUCK_TICKET")),
+            what => Ok(what.to_owned()),
+        }
+    }
+
+    fn output(&self) -> Result<PathBuf, ApiError> {
+        let output = self.output.clone().unwrap_or_else(|| PathBuf::from("."));
+        std::path::absolute(&output).map_err(|error| {
             ApiError::usage(format!("{} is no path", output.display())).because(&error)
-        })?;
+        })
+    }
+
+    fn into_command(self, ticket: String, network: Option<String>, output: PathBuf) -> Command {
+        if self.list {
+            return Command::List { ticket };
+        }
         let on_exists = match (self.overwrite, self.rename) {
             (true, _) => OnExists::Overwrite,
             (false, true) => OnExists::Rename,
             (false, false) => OnExists::Refuse,
         };
-        Ok(Command::Get {
+        Command::Get(GetCommand {
             ticket,
             output: Some(output),
             selection: self.select,
             on_exists,
             give_up_after_s: self.give_up,
+            network,
+            no_share: self.no_share,
         })
-    }
-}
-
-fn ticket_from_stdin() -> Result<String, ApiError> {
-    let mut text = String::new();
-    // White space around a ticket is allowed, so one that is too long must still look too long.
-    let read = std::io::stdin().take(2 * limits::TICKET_CHARS as u64).read_to_string(&mut text);
-    match read {
-        Ok(_) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
-        Ok(_) => Err(ApiError::usage("standard input holds no ticket")),
-        Err(error) => Err(ApiError::usage("standard input cannot be read").because(&error)),
     }
 }
 

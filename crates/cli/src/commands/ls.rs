@@ -6,6 +6,7 @@ use potluck_base::Bytes;
 
 use super::{Context, ask};
 use crate::error::{CliError, unexpected};
+use crate::show::networks;
 use crate::ui::table::Table;
 use crate::ui::{Ui, shown, shown_path};
 
@@ -55,7 +56,7 @@ fn show_tickets(ui: &Ui, shares: &[ShareInfo]) -> Result<(), CliError> {
 }
 
 fn show_shares(ui: &Ui, shares: &[ShareInfo]) -> Result<(), CliError> {
-    let headings = ["ID", "KIND", "FILES", "SIZE", "RECEIVED", "NAME", "FROM"];
+    let headings = ["ID", "KIND", "FILES", "SIZE", "RECEIVED", "LISTED IN", "FOR", "NAME", "FROM"];
     let mut table = Table::new(&headings, &[2, 3, 4]);
     for share in shares {
         let from = match share.paths.as_slice() {
@@ -68,11 +69,20 @@ fn show_shares(ui: &Ui, shares: &[ShareInfo]) -> Result<(), CliError> {
             share.files.to_string(),
             Bytes(share.bytes).to_string(),
             share.receivers_done.to_string(),
+            listed_in(share),
+            networks::audience(&share.audience),
             shown(&share.name),
             from,
         ]);
     }
     print(ui, &table)
+}
+
+fn listed_in(share: &ShareInfo) -> String {
+    match share.networks.as_slice() {
+        [] => "-".to_owned(),
+        listed => networks::names(listed),
+    }
 }
 
 fn show_downloads(ui: &Ui, downloads: &[DownloadInfo]) -> Result<(), CliError> {

@@ -7,6 +7,7 @@ use potluck_base::{Bytes, Rate};
 
 use super::{Context, ask};
 use crate::error::{CliError, unexpected};
+use crate::show::networks;
 use crate::ui::table::Table;
 use crate::ui::{shown, spoken};
 
@@ -14,17 +15,24 @@ use crate::ui::{shown, spoken};
 #[derive(Debug, clap::Args)]
 pub(crate) struct PeersArgs {}
 
-/// Lists the peers that are linked.
+/// Lists the members of the networks, and the peers that are linked.
 pub(crate) async fn run(PeersArgs {}: PeersArgs, context: &Context) -> Result<(), CliError> {
     let ui = &context.ui;
     let (reply, is_running) = ask(context, Command::Peers).await?;
     if ui.json_reply(&reply)? {
         return Ok(());
     }
-    let Reply::Peers(Peers { peers }) = &reply else {
+    let Reply::Peers(Peers { peers, members }) = &reply else {
         return Err(unexpected(&reply));
     };
+    if !members.is_empty() {
+        networks::members(members).print(ui)?;
+        if !peers.is_empty() {
+            ui.out("\nLinked:")?;
+        }
+    }
     match (peers.is_empty(), is_running) {
+        (_, false) if !members.is_empty() => {}
         (_, false) => ui.note("No node is running here, so no peer is linked."),
         (true, true) => ui.note("No peer is linked."),
         (false, true) => {

@@ -23,7 +23,10 @@ pub(crate) struct SendArgs {
 
 /// Shares, and ends when as many receivers as wanted have everything.
 pub(crate) async fn run(args: SendArgs, context: &Context) -> Result<(), CliError> {
-    let command = args.what.to_command()?;
+    let mut what = args.what.to_command()?;
+    // What goes to somebody is for nobody else to find, unless the person says so.
+    what.unlisted |= what.networks.is_empty() && what.to.is_empty();
+    let command = Command::Share(what);
     let mut door = Door::open(context, Purpose::Work).await?;
     let result = match share(&mut door, command, context).await {
         Ok(info) => send(&mut door, &info, &args, context).await,

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use potluck_api::{ApiError, Command, ErrorKind, Peers, Reply, ShareInfo};
+use potluck_api::{ApiError, Command, ErrorKind, Peers, Reply, ShareCommand, ShareInfo};
 use potluck_base::{Bytes, Rate, escape};
 
 use super::Context;
 use crate::door::{Door, Purpose};
 use crate::error::{CliError, unexpected};
+use crate::show::networks;
 use crate::ui::progress::Meter;
 use crate::ui::{NAME_CHARS, Ui, counted, qr, shown};
 
@@ -32,6 +33,19 @@ pub(crate) struct What {
     /// Its name for receivers
     #[arg(long = "as", env = "POTLUCK_AS", value_name = "NAME")]
     name: Option<String>,
+    /// Publish it in this network; can be given more than once [default: the one you are in]
+    #[arg(short, long, env = "POTLUCK_NETWORK", value_name = "NETWORK", value_delimiter = '\n')]
+    network: Vec<String>,
+    /// A word that searches find it by; can be given more than once
+    #[arg(short, long, env = "POTLUCK_TAG", value_name = "WORD", value_delimiter = ',')]
+    tag: Vec<String>,
+    /// Only for this peer, by nickname or id; can be given more than once
+    #[arg(long, env = "POTLUCK_TO", value_name = "PEER", value_delimiter = '\n')]
+    to: Vec<String>,
+    /// List it in no network: whoever has the ticket may have it
+    #[arg(long, env = "POTLUCK_UNLISTED", value_parser = BoolishValueParser::new())]
+    #[arg(conflicts_with = "network")]
+    unlisted: bool,
     /// Draw no QR code
     #[arg(long, env = "POTLUCK_NO_QR", value_parser = BoolishValueParser::new())]
     no_qr: bool,
@@ -39,7 +53,7 @@ pub(crate) struct What {
 
 /// Shares, prints the ticket, and serves until Ctrl-C; a daemon serves by itself.
 pub(crate) async fn run(args: ShareArgs, context: &Context) -> Result<(), CliError> {
-    let command = args.what.to_command()?;
+    let command = Command::Share(args.what.to_command()?);
     let mut door = Door::open(context, Purpose::Work).await?;
     let result = match share(&mut door, command.clone(), context).await {
         Ok(info) => after_sharing(&mut door, &info, command, &args.what, context).await,
@@ -68,9 +82,16 @@ async fn after_sharing(
 
 impl What {
     /// The command, or why there is nothing to share.
-    pub(super) fn to_command(&self) -> Result<Command, ApiError> {
+    pub(super) fn to_command(&self) -> Result<ShareCommand, ApiError> {
         let paths = self.paths.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?;
-        Ok(Command::Share { paths, name: self.name.clone() })
+        Ok(ShareCommand {
+            paths,
+            name: self.name.clone(),
+            networks: self.network.clone(),
+            to: self.to.clone(),
+            tags: self.tag.clone(),
+            unlisted: self.unlisted,
+        })
     }
 
     /// Prints the ticket, and for a person how to use it.
@@ -80,8 +101,13 @@ impl What {
         }
         let (files, bytes) = (counted(info.files, "file"), Bytes(info.bytes));
         ui.note(&format!("{}: {files}, {bytes}", ui.bold(&shown(&info.name))));
+        if let Some(line) = whom(info) {
+            ui.note(&line);
+        }
         if ui.is_watched() {
-            self.show_qr(info, ui);
+            if !self.no_qr {
+                qr::draw(&info.ticket, ui);
+            }
             ui.note("On the other device, type:\n");
             // Both outputs are the same terminal: the line to copy is complete, and stdout has the
             // ticket only.
@@ -89,15 +115,18 @@ impl What {
         }
         Ok(ui.out(&info.ticket)?)
     }
+}
 
-    fn show_qr(&self, info: &ShareInfo, ui: &Ui) {
-        let columns = console::Term::stderr().size().1;
-        if self.no_qr {
-            return;
-        }
-        for line in qr::lines(&info.ticket, columns.into()).into_iter().flatten() {
-            ui.note(&line);
-        }
+/// Where it is listed and who may have it, unless that is as everywhere.
+fn whom(info: &ShareInfo) -> Option<String> {
+    let (names, who) = (networks::names(&info.networks), networks::audience(&info.audience));
+    let is_for_members = info.audience.peers.is_empty() && info.audience.networks == info.networks;
+    match (info.networks.is_empty(), info.audience.anyone) {
+        (true, true) => None,
+        (true, false) => Some(format!("Only for {who}; listed nowhere.")),
+        (false, true) => Some(format!("Listed in {names}.")),
+        (false, false) if is_for_members => Some(format!("Listed in {names}, for its members.")),
+        (false, false) => Some(format!("Listed in {names}, only for {who}.")),
     }
 }
 
@@ -167,7 +196,7 @@ async fn take_over(door: &mut Door<'_>, command: Command) -> Result<(), CliError
 
 async fn look_at_peers(door: &Door<'_>, info: &ShareInfo, meter: &Meter) {
     // The node may be ending; then the events say so.
-    if let Ok(Reply::Peers(Peers { peers })) = door.ask(Command::Peers).await {
+    if let Ok(Reply::Peers(Peers { peers, .. })) = door.ask(Command::Peers).await {
         let rate = peers.iter().fold(0.0, |sum, peer| sum + peer.rate_up_bps);
         meter.status(&format!(
             "serving {}: {}, {}; Ctrl-C stops",

@@ -6,6 +6,7 @@ use potluck_api::{Command, Reply, Status};
 
 use super::{Context, ask};
 use crate::error::{CliError, unexpected};
+use crate::show::networks;
 use crate::ui::table::Table;
 use crate::ui::{shown, shown_path, spoken};
 
@@ -25,6 +26,9 @@ pub(crate) async fn run(StatusArgs {}: StatusArgs, context: &Context) -> Result<
     };
     for line in table(status, is_running).lines().iter().skip(1) {
         ui.out(line)?;
+    }
+    if !status.networks.is_empty() {
+        ui.out_lines(&networks::networks(&status.networks).lines())?;
     }
     if is_running && !status.linked.is_empty() {
         for line in super::peers::table(&status.linked).lines() {

@@ -3,6 +3,7 @@
 pub(crate) mod progress;
 pub(crate) mod qr;
 pub(crate) mod table;
+pub(crate) mod when;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -22,6 +23,7 @@ pub(crate) const NAME_CHARS: usize = 240;
 pub(crate) struct Ui {
     json: bool,
     quiet: bool,
+    in_is_terminal: bool,
     out_is_terminal: bool,
     err_is_terminal: bool,
 }
@@ -41,6 +43,7 @@ impl Ui {
         Self {
             json: globals.json,
             quiet: globals.quiet,
+            in_is_terminal: io::stdin().is_terminal(),
             out_is_terminal: io::stdout().is_terminal(),
             err_is_terminal: io::stderr().is_terminal(),
         }
@@ -50,7 +53,13 @@ impl Ui {
     #[cfg(test)]
     pub(crate) fn quiet() -> Self {
         set_colors(false);
-        Self { json: false, quiet: true, out_is_terminal: false, err_is_terminal: false }
+        Self {
+            json: false,
+            quiet: true,
+            in_is_terminal: false,
+            out_is_terminal: false,
+            err_is_terminal: false,
+        }
     }
 
     /// Whether every line on stdout is to be JSON.
@@ -68,10 +77,30 @@ impl Ui {
         self.is_lively() && self.out_is_terminal
     }
 
+    /// Whether a person can be asked.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.in_is_terminal && self.is_lively()
+    }
+
+    /// Whether a person can type commands at a prompt.
+    pub(crate) fn has_prompt(&self) -> bool {
+        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+        self.in_is_terminal && self.out_is_terminal && !self.json && !dumb
+    }
+
     /// A line of the result.
     pub(crate) fn out(&self, line: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         writeln!(out, "{line}")?;
+        out.flush()
+    }
+
+    /// Many lines of the result.
+    pub(crate) fn out_lines(&self, lines: &[String]) -> io::Result<()> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        for line in lines {
+            writeln!(out, "{line}")?;
+        }
         out.flush()
     }
 
@@ -118,6 +147,13 @@ impl Ui {
     pub(crate) fn warn(&self, line: &str) {
         if !self.json {
             self.err(&format!("{} {line}", self.yellow("warning:")));
+        }
+    }
+
+    /// A line that belongs to a failure, or to a question.
+    pub(crate) fn remark(&self, line: &str) {
+        if !self.json {
+            self.err(line);
         }
     }
 

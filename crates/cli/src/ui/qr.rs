@@ -1,10 +1,20 @@
-//! A ticket as a QR code for the camera of the other device.
+//! A ticket or an invite as a QR code for the camera of the other device.
 
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
+use super::Ui;
+
+/// Draws a code for the person, if it fits the terminal.
+pub(crate) fn draw(ticket: &str, ui: &Ui) {
+    let columns = console::Term::stderr().size().1;
+    for line in lines(ticket, columns.into()).into_iter().flatten() {
+        ui.note(&line);
+    }
+}
+
 /// The lines of a code, two modules high each, if it fits `columns`.
-pub(crate) fn lines(ticket: &str, columns: usize) -> Option<Vec<String>> {
+fn lines(ticket: &str, columns: usize) -> Option<Vec<String>> {
     // Upper case lets the code use its alphanumeric mode, which needs a third less room.
     let text = ticket.to_ascii_uppercase();
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;

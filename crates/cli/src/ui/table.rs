@@ -24,7 +24,7 @@ impl Table {
     pub(crate) fn lines(&self) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max()
+            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| width_of(cell)).max()
         };
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
         self.rows.iter().map(|row| self.line(row, &widths)).collect()
@@ -33,7 +33,7 @@ impl Table {
     fn line(&self, row: &[String], widths: &[usize]) -> String {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
-            let padding = " ".repeat(widths[column].saturating_sub(cell.width()));
+            let padding = " ".repeat(widths[column].saturating_sub(width_of(cell)));
             if column > 0 {
                 line += "  ";
             }
@@ -48,6 +48,11 @@ impl Table {
         line.truncate(line.trim_end().len());
         line
     }
+}
+
+/// Columns that a cell takes on a terminal; colours take none.
+fn width_of(cell: &str) -> usize {
+    console::strip_ansi_codes(cell).width()
 }
 
 #[cfg(test)]
