@@ -9,8 +9,8 @@ use crate::project::Project;
 use crate::steps::{Steps, cargo, run as run_command};
 use crate::tidy;
 
-/// Seeds of the simulator in every run.
-const SIM_SEEDS: &str = "0..64";
+/// Seeds of the simulator in every run: swarms, and trackers with their members.
+const SIM_SEEDS: [(&str, &str); 2] = [("swarm", "0..64"), ("tracker", "0..24")];
 /// Seconds of the fuzz smoke for each decoder.
 const FUZZ_SECONDS: &str = "10";
 
@@ -68,8 +68,11 @@ fn clippy(root: &Path) -> Result<()> {
 }
 
 fn simulation(root: &Path) -> Result<()> {
-    let arguments = ["run", "--quiet", "-p", "potluck-sim", "--", "swarm", "--seeds", SIM_SEEDS];
-    run_command(cargo(root).args(arguments))
+    for (what, seeds) in SIM_SEEDS {
+        let arguments = ["run", "--quiet", "-p", "potluck-sim", "--", what, "--seeds", seeds];
+        run_command(cargo(root).args(arguments))?;
+    }
+    Ok(())
 }
 
 fn fuzz(root: &Path) -> Result<()> {

@@ -5,10 +5,15 @@ use anyhow::Result;
 use crate::project::Project;
 use crate::steps::{cargo, run as run_command};
 
+/// Trackers take so many times longer for a seed than swarms.
+const TRACKER_SHARE: u64 = 10;
+/// Members of the crowd that loses its tracker, and seeds of it.
+const CROWD: [&str; 4] = ["--crowd", "3000", "--seeds", "0..2"];
+
 /// Run the simulator over many seeds.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How many seeds.
+    /// How many seeds of swarms; of trackers there are a tenth, and a crowd.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
     /// The first seed.
@@ -33,20 +38,15 @@ pub struct FuzzArgs {
 /// Runs the simulator, built with optimisations.
 pub fn run(args: &Args) -> Result<()> {
     let project = Project::open()?;
-    let seeds = format!("{}..{}", args.from, args.from + args.seeds);
-    let mut command = cargo(&project.root);
-    command.args([
-        "run",
-        "--quiet",
-        "--release",
-        "-p",
-        "potluck-sim",
-        "--",
-        "swarm",
-        "--seeds",
-        &seeds,
-    ]);
-    run_command(&mut command)
+    let seeds = |count: u64| format!("{}..{}", args.from, args.from + count);
+    let (swarms, trackers) = (seeds(args.seeds), seeds(args.seeds.div_ceil(TRACKER_SHARE)));
+    let crowd = [&["tracker"], &CROWD[..]].concat();
+    for what in [&["swarm", "--seeds", &swarms][..], &["tracker", "--seeds", &trackers], &crowd] {
+        let mut command = cargo(&project.root);
+        command.args(["run", "--quiet", "--release", "-p", "potluck-sim", "--"]);
+        run_command(command.args(what))?;
+    }
+    Ok(())
 }
 
 /// Runs the fuzz harness, built with optimisations.

@@ -11,6 +11,7 @@ mod plan;
 mod scenario;
 mod swarm;
 mod trace;
+pub mod tracker;
 mod world;
 
 pub use hand::{Character, Hand};

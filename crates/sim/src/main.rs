@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use potluck_sim::{Plan, Report, run, run_plan};
+use potluck_sim::{Plan, Report, run, run_plan, tracker};
+use serde::Serialize;
 
 /// Runs Potluck's machines in virtual time.
 #[derive(Parser)]
@@ -40,10 +41,54 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Trackers and members: joins, shares, crashes, partitions, liars, a restart of everything.
+    Tracker {
+        /// Seeds to run, as FIRST..END.
+        #[arg(long, value_parser = parse_seeds, default_value = "0..100")]
+        seeds: std::ops::Range<u64>,
+        /// Honest members; else the seed decides.
+        #[arg(long)]
+        peers: Option<u32>,
+        /// Only so many members and a restart, no other trouble: shows the wave and the traffic.
+        #[arg(long)]
+        crowd: Option<u32>,
+        /// Print reports as JSON, one a line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> io::Result<ExitCode> {
-    let What::Swarm { seeds, receivers, pieces, fair, rate, delay, json } = Cli::parse().what;
+    match Cli::parse().what {
+        What::Swarm { seeds, receivers, pieces, fair, rate, delay, json } => {
+            let play = |seed| {
+                if !fair {
+                    return run(seed, receivers, pieces);
+                }
+                let (receivers, pieces) = (receivers.unwrap_or(8), pieces.unwrap_or(1024));
+                let delay = Duration::from_millis(delay);
+                run_plan(&Plan::fair(seed, receivers, pieces, rate, delay))
+            };
+            run_all(seeds, json, play, show, |report| &report.faults)
+        }
+        What::Tracker { seeds, peers, crowd, json } => {
+            let play = |seed| match crowd {
+                Some(crowd) => tracker::run(&tracker::Plan::crowd(seed, crowd)),
+                None => tracker::run(&tracker::Plan::troubled(seed, peers)),
+            };
+            run_all(seeds, json, play, show_tracker, |report| &report.faults)
+        }
+    }
+}
+
+/// Runs every seed and prints what came of it.
+fn run_all<R: Serialize>(
+    seeds: std::ops::Range<u64>,
+    json: bool,
+    play: impl Fn(u64) -> R,
+    show: impl Fn(&mut dyn Write, &R) -> io::Result<()>,
+    faults: impl Fn(&R) -> &Vec<String>,
+) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
     let mut failed = Vec::new();
     for seed in seeds {
@@ -51,20 +96,14 @@ fn main() -> io::Result<ExitCode> {
             write!(out, "seed {seed}: ")?;
             out.flush()?;
         }
-        let report = if fair {
-            let (receivers, pieces) = (receivers.unwrap_or(8), pieces.unwrap_or(1024));
-            let delay = Duration::from_millis(delay);
-            run_plan(&Plan::fair(seed, receivers, pieces, rate, delay))
-        } else {
-            run(seed, receivers, pieces)
-        };
+        let report = play(seed);
         if json {
             serde_json::to_writer(&mut out, &report)?;
             writeln!(out)?;
         } else {
             show(&mut out, &report)?;
         }
-        if !report.faults.is_empty() {
+        if !faults(&report).is_empty() {
             failed.push(seed);
         }
     }
@@ -78,7 +117,29 @@ fn main() -> io::Result<ExitCode> {
     }
 }
 
-fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
+fn show_tracker(out: &mut dyn Write, report: &tracker::Report) -> io::Result<()> {
+    let verdict = if report.faults.is_empty() { "ok" } else { "FAILED" };
+    writeln!(
+        out,
+        "{verdict}, {} trackers, {} members, {} liars, back after {:.2} s (p50) {:.2} s (p99), \
+         {:.0} messages and {:.0} bytes a minute, {} steps, trace {}",
+        report.trackers,
+        report.members,
+        report.liars.len(),
+        report.rejoin(50),
+        report.rejoin(99),
+        report.messages_per_minute,
+        report.bytes_per_minute,
+        report.steps,
+        report.trace
+    )?;
+    for fault in report.faults.iter().take(10) {
+        writeln!(out, "    {fault}")?;
+    }
+    Ok(())
+}
+
+fn show(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let last = report.finished.iter().copied().fold(0.0, f64::max);
     let verdict = if report.faults.is_empty() { "ok" } else { "FAILED" };
     writeln!(

@@ -100,6 +100,8 @@ pub struct World<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> {
     unnoticed: BTreeSet<(u32, u32)>,
     dice: Dice,
     trace: Trace,
+    /// Who is dialled always hears of the link; else it may learn of it by the first message.
+    both_hear: bool,
 }
 
 struct Node<M: Machine> {
@@ -136,7 +138,13 @@ impl<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> World<M, X, W> {
             unnoticed: BTreeSet::new(),
             dice: Dice::new(seed),
             trace: Trace::new(),
+            both_hear: false,
         }
+    }
+
+    /// Who is dialled always hears of the link before the first message, as a machine may demand.
+    pub fn hear_of_all_links(&mut self) {
+        self.both_hear = true;
     }
 
     /// Adds a node; they are numbered from 0.
@@ -194,7 +202,7 @@ impl<M: Machine<Peer = u32>, X: Physics<M>, W: Watcher<M, X>> World<M, X, W> {
         self.notice(from, to);
         self.notice(to, from);
         self.handle(from, Input::LinkUp(to));
-        if self.dice.chance(1, 2) {
+        if self.both_hear || self.dice.chance(1, 2) {
             self.handle(to, Input::LinkUp(from));
         }
     }
