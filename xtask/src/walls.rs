@@ -146,7 +146,11 @@ const OWNED: &[(&str, &[&str], &str)] = &[
     ("tower", &["potluck-http"], "only `http` serves HTTP"),
     ("http-body", &["potluck-http", "potluck-client"], "only `http` and `client` speak HTTP"),
     ("utoipa", &["potluck-api", "potluck-http"], "only doors are described to the world"),
-    ("rusqlite", &["potluck-store"], "only `store` keeps state on disk"),
+    (
+        "rusqlite",
+        &["potluck-service", "potluck-store"],
+        "only `store` and the tracker's index keep state on disk",
+    ),
     ("cap-std", &["potluck-store"], "only `store` writes user bytes"),
     ("figment", &["potluck-node"], "only `node` reads configuration"),
     ("blake3", &["potluck-content"], "only `content` hashes, and checks, content"),
@@ -298,7 +302,8 @@ mod tests {
         assert!(verdict("potluck-service", "iroh-relay", false).is_some());
         assert!(verdict("potluck-link", "iroh", false).is_none());
         assert!(verdict("potluck-node", "axum", false).is_some());
-        assert!(verdict("potluck-service", "rusqlite", false).is_some());
+        assert!(verdict("potluck-node", "rusqlite", false).is_some());
+        assert!(verdict("potluck-service", "rusqlite", false).is_none());
         assert!(verdict("potluck-store", "cap-std", false).is_none());
         assert!(
             verdict("potluck-service", "ringbuffer", false).is_none(),

@@ -210,7 +210,11 @@ impl Way {
 impl Own {
     /// Starts a node; with `serve`, its API too.
     async fn start(context: &Context, purpose: Purpose) -> Result<Self, ApiError> {
-        let node = Node::start(context.settings.load()?).await?;
+        let config = context.settings.load()?;
+        let node = match purpose {
+            Purpose::Ask => Node::start(config).await?,
+            Purpose::Work => Node::start_working(config).await?,
+        };
         let handle = node.handle();
         let api = match purpose {
             Purpose::Ask => None,

@@ -89,7 +89,7 @@ fn log(invocation: &Invocation, ui: &Ui) {
     let default = match (invocation.globals.verbose, invocation.verb.is_daemon()) {
         (0, false) => "off",
         // Above a prompt stands what needs a person.
-        (0, true) if ui.has_prompt() => "warn",
+        (0, true) if ui.has_prompt() && matches!(invocation.verb, Verb::Tracker(_)) => "warn",
         (0, true) => "warn,potluck=info",
         (1, _) => "warn,potluck=info",
         (2, _) => "info,potluck=debug",

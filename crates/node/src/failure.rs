@@ -4,6 +4,7 @@ use potluck_api::{ApiError, ErrorKind};
 use potluck_content::TicketError;
 use potluck_link::LinkError;
 use potluck_service::directory::Denial;
+use potluck_service::p2p_ci::CiFault;
 use potluck_service::{Refusal, ServiceError};
 use potluck_store::StoreError;
 
@@ -79,6 +80,12 @@ fn kind(error: &ServiceError) -> ErrorKind {
         | ServiceError::Membership(_)
         | ServiceError::Revocations(_) => ErrorKind::Denied,
         ServiceError::SavedNetwork => ErrorKind::Corrupt,
+        ServiceError::Outside(fault) => match fault {
+            CiFault::NotFound | CiFault::Refused(_) => ErrorKind::NotFound,
+            CiFault::Garbled(_) | CiFault::Short { .. } => ErrorKind::Corrupt,
+            CiFault::TooLarge { .. } => ErrorKind::Denied,
+            CiFault::Silent | CiFault::Io(_) => ErrorKind::Unreachable,
+        },
         ServiceError::Index | ServiceError::TrackerStore(_) | ServiceError::NoRandomness(_) => {
             ErrorKind::Internal
         }

@@ -10,6 +10,7 @@ mod key;
 mod networks;
 mod node;
 mod offers;
+mod outside;
 mod search;
 mod tracker;
 mod view;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use potluck_api::{ApiError, Command, Event, NetworkName, Reply};
+use potluck_api::{ApiError, Command, ErrorKind, Event, NetworkName, Reply};
 use potluck_base::{NetworkId, PeerId, limits};
 use potluck_identity::SecretKey;
 use potluck_link::{Endpoint, EndpointConfig, LinkError};
@@ -14,6 +14,7 @@ use potluck_service::directory::Directories;
 use potluck_service::directory::tracker::Switchboard;
 use potluck_service::fetch::Fetcher;
 use potluck_service::networks::{Networks, Parts};
+use potluck_service::p2p_ci::{GetServer, Offered};
 use potluck_service::peers::Peers;
 use potluck_service::publish::Publisher;
 use potluck_service::swarm::Swarms;
@@ -128,10 +129,25 @@ impl Node {
             leaving: CancellationToken::new(),
             events: broadcast::Sender::new(EVENTS_QUEUED),
         });
+        if let Some(listen) = inner.config.settings.p2p_ci {
+            serve_old_peers(&inner, listen).await?;
+        }
         tokio::spawn(tell_notices(Arc::clone(&inner)));
         tokio::spawn(sample_rates(Arc::clone(&inner)));
         tokio::spawn(settle(Arc::clone(&inner)));
         Ok(Node { inner })
+    }
+
+    /// Starts a node for work that lasts: it enters its networks at once.
+    pub async fn start_working(config: Config) -> Result<Node, ApiError> {
+        let node = Self::start(config).await?;
+        match node.inner.enter_networks().await {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                node.stop().await;
+                Err(error)
+            }
+        }
     }
 
     /// A hold on the node.
@@ -198,6 +214,21 @@ impl NodeHandle {
         let _ = self.inner.events.send(event.clone());
         let _ = caller.send(event).await;
     }
+}
+
+/// Serves what is published in networks to clients of P2P-CI/1.0, too.
+async fn serve_old_peers(inner: &Arc<Inner>, listen: SocketAddr) -> Result<(), ApiError> {
+    if listen.port() == 0 {
+        return Err(ApiError::usage("the setting p2p_ci needs a port: others are told of it")
+            .hint("for example --set p2p_ci=127.0.0.1:7735"));
+    }
+    let files = Arc::new(Offered::new(inner.store.clone()));
+    let server = GetServer::bind(listen, files).await.map_err(|error| {
+        ApiError::new(ErrorKind::Denied, format!("{listen} cannot be used for P2P-CI: {error}"))
+            .hint("choose another address with --set p2p_ci=ADDRESS:PORT")
+    })?;
+    tokio::spawn(server.run(inner.stop.clone()));
+    Ok(())
 }
 
 /// What the networks need of the node.

@@ -358,13 +358,3 @@ fn file_type(kind: api::FileType) -> FileType {
         api::FileType::Folder => FileType::Folder,
     }
 }
-
-impl NodeHandle {
-    pub(crate) async fn get_outside(
-        &self,
-        _what: api::GetCommand,
-        _events: &tokio::sync::mpsc::Sender<api::Event>,
-    ) -> Result<Reply, ApiError> {
-        Err(ApiError::internal("XXX"))
-    }
-}

@@ -288,7 +288,7 @@ impl NodeHandle {
             searches: stats.searches,
             search_p50_ms: searched.map(|times| times.p50.as_secs_f64() * 1e3),
             search_p99_ms: searched.map(|times| times.p99.as_secs_f64() * 1e3),
-            published: stats.writes,
+            published: tracker.server.published(),
             refused,
             p2p_ci: tracker.gateway.as_ref().map(|gateway| P2pCiStats {
                 address: gateway.address(),
@@ -341,8 +341,9 @@ pub(crate) fn event_of(
             let peer = PeerName { id: *peer, nick: Some(nick.clone()) };
             Some(member(network, peer, change))
         }
-        Event::Offline { network, peer, .. } => {
-            Some(member(network, unnamed(*peer), MemberChange::Offline))
+        Event::Offline { network, peer, nick, .. } => {
+            let peer = PeerName { id: *peer, nick: Some(nick.clone()) };
+            Some(member(network, peer, MemberChange::Offline))
         }
         _ => None,
     }

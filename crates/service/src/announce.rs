@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all};
 use potluck_base::{ContentId, NetworkId, ShareKey};
@@ -14,6 +15,11 @@ use crate::error::ServiceError;
 use crate::notice::{Notice, Notices};
 use crate::publish::{Announcer, Changed, Warned, entries_of_record, kind_of};
 use crate::swarm::Swarms;
+
+/// How long what a folder was before a change is served to peers that are fetching it.
+const LINGER: Duration = Duration::from_secs(600);
+/// Pause between two looks whether they are done.
+const LINGER_LOOK: Duration = Duration::from_secs(5);
 
 /// Announces offers.
 pub struct Announcing {
@@ -172,7 +178,16 @@ impl Announcer for Announcing {
     }
 
     fn dropped(&self, content: ContentId) -> BoxFuture<'_, ()> {
-        Box::pin(self.swarms.close(content))
+        let swarms = Arc::clone(&self.swarms);
+        // Whoever is in the middle of it may finish: the files that did not change are still there.
+        tokio::spawn(async move {
+            let since = Instant::now();
+            while since.elapsed() < LINGER && swarms.has_peers(content) {
+                tokio::time::sleep(LINGER_LOOK).await;
+            }
+            swarms.close(content).await;
+        });
+        Box::pin(async {})
     }
 
     fn warned(&self, warned: Warned) {

@@ -164,6 +164,9 @@ pub enum ServiceError {
     /// The tracker's index cannot be opened or read.
     #[error(transparent)]
     TrackerStore(#[from] crate::tracker::store::StoreFault),
+    /// A file of an old peer cannot be had.
+    #[error("the P2P-CI peer cannot give the file: {0}")]
+    Outside(#[from] crate::p2p_ci::CiFault),
     /// The system has no randomness for a key.
     #[error("the system gives no randomness: {0}")]
     NoRandomness(String),

@@ -81,9 +81,9 @@ pub async fn offer(
     let work = move || {
         let record = hash_now(&store, &sharing.paths, sharing.name.clone(), &steps, &cancel)?;
         let earlier = store.offers()?.into_iter();
-        let earlier = earlier.filter(|offer| !offer.downloaded && offer.paths == sharing.paths);
+        let mut earlier = earlier.filter(|offer| !offer.downloaded && offer.paths == sharing.paths);
         let now = now_ms();
-        let earlier = earlier.last();
+        let earlier = earlier.next_back();
         let offer = Offer {
             key: earlier.as_ref().map_or_else(new_key, |offer| Ok(offer.key))?,
             content: record.id,

@@ -48,6 +48,7 @@ mod target;
 mod tests;
 mod touched;
 mod twins;
+mod unverified;
 mod upgrade;
 mod walk;
 mod writing;
@@ -77,6 +78,7 @@ pub use scan::{Scan, ScannedFile, Warning};
 pub use settle::Settled;
 pub use share::{Origin, Root, ShareEntry, ShareInfo, ShareKind, ShareRecord};
 pub use source::Source;
+pub use unverified::{Placed, Placing};
 
 use crate::disk::Disk;
 use crate::state::Inner;
@@ -316,6 +318,12 @@ impl Store {
     /// Downloads that were begun and neither finished nor forgotten.
     pub fn unfinished(&self) -> Result<Vec<DownloadInfo>, StoreError> {
         record::unfinished(&self.0.db.lock())
+    }
+
+    /// Hashes a file that was fetched into the home from somewhere nobody vouches for, and copies it
+    /// to its place as a finished download.
+    pub fn place_draft(&self, draft: &Path, placing: Placing) -> Result<Placed, StoreError> {
+        unverified::place(&self.0, draft, placing)
     }
 
     /// Gives up an unfinished download and deletes what it has so far.

@@ -10,6 +10,7 @@ mod goals;
 mod others;
 mod potluck;
 mod report;
+mod tracker;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ const NODE_STARTS: usize = 7;
 pub enum Bench {
     /// One transfer between two nodes on this machine: rates, memory, starting time.
     Transfer(Args),
+    /// A tracker: publishing, searching, starting, memory.
+    Tracker(tracker::Args),
 }
 
 /// How a transfer is measured.
@@ -75,7 +78,13 @@ enum Case {
 
 /// Runs what was asked for.
 pub fn run(bench: &Bench) -> Result<()> {
-    let Bench::Transfer(args) = bench;
+    match bench {
+        Bench::Transfer(args) => measure_transfer(args),
+        Bench::Tracker(args) => tracker::run(args),
+    }
+}
+
+fn measure_transfer(args: &Args) -> Result<()> {
     let project = Project::open()?;
     let binary = match &args.binary {
         Some(path) => path.canonicalize().with_context(|| format!("{}", path.display()))?,

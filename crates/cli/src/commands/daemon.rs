@@ -74,7 +74,7 @@ async fn run_here(args: RunArgs, context: &Context) -> Result<(), CliError> {
     if args.detached {
         leave_session();
     }
-    let node = Node::start(context.settings.load()?).await?;
+    let node = Node::start_working(context.settings.load()?).await?;
     let handle = node.handle();
     let api = match potluck_http::serve_daemon(handle.clone(), args.start.api_listen).await {
         Ok(api) => api,

@@ -130,7 +130,7 @@ fn shown(reply: &Reply) -> Result<Shown, CliError> {
         Reply::Networks(known) if known.networks.is_empty() => {
             out.note("You are in no network; \"potluck join INVITE\" enters one.");
         }
-        Reply::Networks(known) => out.table(&networks::networks(&known.networks)),
+        Reply::Networks(known) => return Ok(networks::networks(&known.networks)),
         Reply::NetworkLeft(network) => out.note(format!("You have left {}.", label(&network.name))),
         Reply::Members(members) => return Ok(networks::members(&members.networks)),
         Reply::Revoked(revoked) => out.note(networks::revoked(revoked)),

@@ -28,7 +28,7 @@ pub(crate) async fn run(StatusArgs {}: StatusArgs, context: &Context) -> Result<
         ui.out(line)?;
     }
     if !status.networks.is_empty() {
-        ui.out_lines(&networks::networks(&status.networks).lines())?;
+        networks::networks(&status.networks).print(ui)?;
     }
     if is_running && !status.linked.is_empty() {
         for line in super::peers::table(&status.linked).lines() {

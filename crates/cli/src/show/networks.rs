@@ -17,7 +17,7 @@ use crate::ui::{counted, shown, spoken};
 const PEERS_NAMED: usize = 2;
 
 /// A line a network: whether its directory is at hand, and who this node is there.
-pub(crate) fn networks(networks: &[NetworkInfo]) -> Table {
+pub(crate) fn networks(networks: &[NetworkInfo]) -> Shown {
     let headings =
         ["NETWORK", "STATE", "NICK", "ROLE", "MEMBERS", "SHARES", "ENTRY", "DIRECTORY", "ID"];
     let mut table = Table::new(&headings, &[4, 5]);
@@ -34,7 +34,10 @@ pub(crate) fn networks(networks: &[NetworkInfo]) -> Table {
             info.network.id.short(),
         ]);
     }
-    table
+    let mut out = Shown::default();
+    out.table(&table);
+    networks.iter().filter_map(trouble).for_each(|line| out.warning(line));
+    out
 }
 
 fn members_counted(info: &NetworkInfo) -> String {
@@ -53,23 +56,28 @@ pub(super) fn entry(policy: Policy) -> &'static str {
     }
 }
 
-/// How a network's directory is, in a few words.
-pub(crate) fn state(state: &NetworkState) -> String {
+/// How a network's directory is, in a word.
+fn state(state: &NetworkState) -> String {
     match state {
         NetworkState::Online => presence(true),
-        NetworkState::Connecting { why, retry_in_ms } => {
-            let mut text = format!("{} connecting", console::style("◌").yellow());
-            if let Some(why) = why {
-                text += &format!(": {}", shown(why));
-            }
-            if let Some(ms) = retry_in_ms {
-                text += &format!(", next try in {}", spoken(Duration::from_millis(*ms)));
-            }
-            text
-        }
+        NetworkState::Connecting { .. } => format!("{} connecting", console::style("◌").yellow()),
         NetworkState::Away => format!("{} away", console::style("○").dim()),
-        NetworkState::Refused { why } => {
-            format!("{} refused: {}", console::style("✗").red(), shown(why))
+        NetworkState::Refused { .. } => format!("{} refused", console::style("✗").red()),
+    }
+}
+
+/// Why a network's directory is not at hand, and what comes next.
+fn trouble(info: &NetworkInfo) -> Option<String> {
+    let network = label(&info.network.name);
+    match &info.state {
+        NetworkState::Online | NetworkState::Away => None,
+        NetworkState::Refused { why } => Some(format!("{network}: {}", shown(why))),
+        NetworkState::Connecting { why, retry_in_ms } => {
+            let mut text = format!("{network}: {}", shown(why.as_deref()?));
+            if let Some(ms) = retry_in_ms {
+                text += &format!("; next try in {}", spoken(Duration::from_millis(*ms)));
+            }
+            Some(text)
         }
     }
 }
@@ -279,6 +287,16 @@ mod tests {
         assert!(text.contains("2 of 5 members are online"), "{text}");
         let back = Joined { returning: Some(0), ..joined };
         assert!(welcome(&back).text().contains("Welcome back to lab, ann."));
+    }
+
+    #[test]
+    fn a_directory_that_is_not_at_hand_says_why_beside_the_table() {
+        console::set_colors_enabled(false);
+        let why = Some("no address answers".to_owned());
+        let state = NetworkState::Connecting { why, retry_in_ms: Some(12_000) };
+        let text = networks(&[NetworkInfo { state, ..info() }]).text();
+        assert!(text.contains("lab      ◌ connecting  ann"), "{text}");
+        assert!(text.contains("lab: no address answers; next try in 12 s"), "{text}");
     }
 
     #[test]

@@ -158,6 +158,8 @@ impl World {
 
     /// Searches while another thread changes what is listed, file after file.
     fn while_publishing(&self, store: &SqliteStore) {
+        let latest = store.load().unwrap().pages.iter().map(|page| page.sequence).max();
+        let latest = latest.expect("there are pages");
         let done = std::sync::atomic::AtomicBool::new(false);
         let relaxed = std::sync::atomic::Ordering::Relaxed;
         std::thread::scope(|scope| {
@@ -165,7 +167,7 @@ impl World {
                 let mut times = Vec::new();
                 for round in 1.. {
                     let peer = round % self.peers;
-                    let mut page = self.publish_at(peer, NOW_MS + 1000 + round).remove(1);
+                    let mut page = self.publish_at(peer, latest + round).remove(1);
                     let start = Instant::now();
                     let Sent::Page(kept) = &mut page.1 else { unreachable!("a page") };
                     assert_eq!(kept.head.value.page, 0);

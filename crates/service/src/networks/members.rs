@@ -15,6 +15,8 @@ use crate::error::ServiceError;
 
 /// Characters of a key's beginning that are enough to mean a peer.
 const PREFIX_CHARS: usize = 6;
+/// How often a tracker whose index is away is told of a revoked member.
+const TRIES: u32 = 4;
 
 /// A peer that somebody named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +138,16 @@ impl Networks {
             saved.revocations.next(key, by, [peer], now_ms())?
         };
         let number = next.number();
-        joined.directory()?.ask(Request::Revoke { revocations: next.clone() }).await?;
+        for attempt in 1.. {
+            // The same list again does no harm, and brings a tracker into step whose index was away.
+            match joined.directory()?.ask(Request::Revoke { revocations: next.clone() }).await {
+                Ok(_) => break,
+                Err(ServiceError::Denied(Denial::Unavailable { retry_ms })) if attempt < TRIES => {
+                    tokio::time::sleep(Duration::from_millis(retry_ms.into())).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
         self.take_revocations(&joined, next).await?;
         Ok(number)
     }

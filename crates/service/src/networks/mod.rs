@@ -479,12 +479,17 @@ impl Networks {
 
 fn view(joined: &Joined) -> View {
     let saved = joined.saved();
+    let state = joined.directory.get().map(|directory| directory.state().borrow().clone());
+    let nick = match &state {
+        Some(State::Online { nick, .. }) => Some(nick.clone()),
+        _ => saved.nick.clone(),
+    };
     View {
         record: saved.record.value.clone(),
         role: saved.role(),
-        nick: saved.nick.clone(),
+        nick,
         ours: saved.key.is_some(),
-        state: joined.directory.get().map(|directory| directory.state().borrow().clone()),
+        state,
         revocations: saved.revocations.number(),
     }
 }

@@ -203,7 +203,11 @@ where
     let mut tail = Vec::new();
     loop {
         let worded = LAST_WORDS.iter().any(|word| tail.ends_with(word));
-        let next = if worded { source.next_within(limits::CI_LONG_SILENCE).await? } else { source.next().await? };
+        let next = if worded {
+            source.next_within(limits::CI_LONG_SILENCE).await?
+        } else {
+            source.next().await?
+        };
         let Some(next) = next else { break };
         tail.extend(next);
         let sure = tail.len().saturating_sub(LAST_WORD_BYTES);

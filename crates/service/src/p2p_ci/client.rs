@@ -2,8 +2,8 @@
 
 use potluck_base::limits;
 use potluck_proto::p2p_ci::{
-    Answer, AnswerFault, Dialect, Framing, Greeting, LineEnd, Method, Request, Terminator, print_request,
-    read_rows,
+    Answer, AnswerFault, Dialect, Framing, Greeting, LineEnd, Method, Request, Terminator,
+    print_request, read_rows,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

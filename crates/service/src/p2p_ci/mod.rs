@@ -11,7 +11,9 @@ mod body;
 mod client;
 mod fault;
 mod fetch;
+mod keep;
 pub(crate) mod listen;
+mod offered;
 mod serve;
 pub(crate) mod talk;
 #[cfg(test)]
@@ -22,6 +24,8 @@ use potluck_base::ContentId;
 pub use client::{CiClient, Me};
 pub use fault::CiFault;
 pub use fetch::{Fetched, Wanted, fetch};
+pub use keep::fetch_and_place;
+pub use offered::Offered;
 pub use serve::{CiFile, CiFiles, GetServer};
 
 /// The number under which a file goes in P2P-CI. Files called like `rfc123.txt`, `123.txt` or

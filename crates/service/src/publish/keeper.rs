@@ -133,6 +133,8 @@ impl Keeper {
                 if let Some(kept) = self.kept.get_mut(&key) {
                     kept.ask.full = true;
                     kept.waiting.push(done);
+                    // Somebody waits: no rest.
+                    kept.rest_until = Instant::now();
                 }
             }
         }

@@ -288,7 +288,7 @@ async fn what_cannot_be_read_is_left_out_until_it_can() {
     let secret = world.path("share/secret");
     fs::write(&secret, "secret").expect("written");
     world.until(&["a", "secret", "sub/b"]).await;
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).expect("changed");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("changed");
     if fs::File::open(&secret).is_ok() {
         // Root reads everything.
         return;

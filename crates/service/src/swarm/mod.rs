@@ -265,6 +265,11 @@ impl Swarms {
         self.session(content).map_or(0, |session| session.outlook.borrow().finished)
     }
 
+    /// Whether peers are fetching a content from us, or helping.
+    pub fn has_peers(&self, content: ContentId) -> bool {
+        self.session(content).is_some_and(|session| !session.outlook.borrow().peers.is_empty())
+    }
+
     /// Whether a content is being fetched right now.
     pub fn is_fetching(&self, content: ContentId) -> bool {
         self.session(content).is_some_and(|session| session.is_fetching())

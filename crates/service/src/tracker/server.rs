@@ -1,6 +1,7 @@
 //! A tracker at work: plays the registry with links, a writer thread and readers of the index.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -71,6 +72,7 @@ pub struct TrackerServer {
     online: Arc<Online>,
     surveys: Arc<Surveys>,
     times: Arc<Times>,
+    published: Arc<AtomicU64>,
     stop: CancellationToken,
 }
 
@@ -138,11 +140,11 @@ impl TrackerServer {
         registry.load(loaded);
         let (inputs, queue) = mpsc::channel(INPUTS_QUEUED);
         let (online, surveys) = (Arc::new(Online::default()), Arc::new(Surveys::default()));
-        let times = Arc::new(Times::default());
+        let (times, published) = (Arc::new(Times::default()), Arc::new(AtomicU64::new(0)));
         let player = RegistryPlayer {
             peers: Arc::clone(&setup.peers),
             store: Arc::clone(&setup.store),
-            writer: start_writer(Arc::clone(&setup.store), inputs.clone()),
+            writer: start_writer(Arc::clone(&setup.store), inputs.clone(), Arc::clone(&published)),
             inputs: inputs.clone(),
             readers: Arc::new(Semaphore::new(READERS)),
             online: Arc::clone(&online),
@@ -165,6 +167,7 @@ impl TrackerServer {
             online,
             surveys,
             times,
+            published,
             stop,
         });
         server.peers.listen_frames(Arc::clone(&server) as Arc<_>);
@@ -205,6 +208,11 @@ impl TrackerServer {
         self.surveys.stats.lock().expect("no panic while held").push(put);
         self.command(Command::Stats).await;
         self.answered(answer).await
+    }
+
+    /// Files that were written into the index since the start, those of replaced pages again.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
     }
 
     /// How long the latest searches took; none if there was none.
@@ -417,6 +425,7 @@ impl Player<Registry<PeerId>> for RegistryPlayer {
 fn start_writer(
     store: Arc<dyn TrackerStore>,
     inputs: Inputs,
+    published: Arc<AtomicU64>,
 ) -> std::sync::mpsc::Sender<(u64, Change)> {
     let (put, changes) = std::sync::mpsc::channel::<(u64, Change)>();
     std::thread::spawn(move || {
@@ -428,7 +437,9 @@ fn start_writer(
                 jobs.push(job);
                 batch.push(change);
             }
+            let files: u64 = batch.iter().map(files_in).sum();
             let results = store.write(batch);
+            published.fetch_add(files, Ordering::Relaxed);
             for (job, result) in jobs.into_iter().zip(results) {
                 let done = Input::Done(Outcome::Written { job, result });
                 if inputs.blocking_send(done).is_err() {
@@ -438,6 +449,14 @@ fn start_writer(
         }
     });
     put
+}
+
+/// Files that a change puts into the index.
+fn files_in(change: &Change) -> u64 {
+    match change {
+        Change::PutPage { page, .. } => page.entries.len() as u64,
+        _ => 0,
+    }
 }
 
 /// Keeps the index in shape.

@@ -170,8 +170,8 @@ impl Hand {
         }
     }
 
-    /// It has lost all but its key, its membership and its files, and its clock is set anew: what it
-    /// signs now may have lower numbers than what it signed before.
+    /// It has lost all but its key, its membership and its files, and its clock is set anew: what
+    /// it signs now may have lower numbers than what it signed before.
     pub fn forget(&mut self, record: Signed<NetworkRecord>, now: Time, skew_ms: i64) {
         self.revocations = Revocations::none(record.value.network);
         self.record = record;

@@ -28,7 +28,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "POTLUCK_TRACKER_NAME", value_name = "NAME", default_value = "tracker")]
     name: String,
     /// Also speak the classic P2P-CI/1.0, in clear text, at this address
-    #[arg(long, env = "POTLUCK_P2P_CI", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "POTLUCK_TRACKER_P2P_CI", value_name = "ADDRESS:PORT")]
     p2p_ci: Option<SocketAddr>,
     /// How long a peer may be silent before it counts as offline
     #[arg(long, env = "POTLUCK_LEASE", value_name = "SECONDS", default_value_t = 20)]

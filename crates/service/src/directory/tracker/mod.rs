@@ -84,6 +84,8 @@ pub enum State {
     Online {
         /// With which tracker.
         tracker: PeerId,
+        /// Under which name.
+        nick: String,
         /// When we were there last, unix milliseconds, if we were.
         returning: Option<u64>,
     },
@@ -272,7 +274,11 @@ impl TrackerDirectory {
         match answered {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(Unanswered::Denied(denial))) => Err(denial.into()),
-            Ok(Err(why)) => Err(ServiceError::TrackerAway { why: why.to_string() }),
+            Ok(Err(why)) => Err(match &*self.state.borrow() {
+                State::Expelled => ServiceError::Expelled,
+                State::Denied(denial) => denial.clone().into(),
+                _ => ServiceError::TrackerAway { why: why.to_string() },
+            }),
             Err(_) => Err(ServiceError::TrackerAway { why: "the network was left".to_owned() }),
         }
     }

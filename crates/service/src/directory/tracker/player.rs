@@ -45,6 +45,10 @@ impl ClientPlayer {
         self.tell(Happened::State(state));
     }
 
+    fn is_shut_out(&self) -> bool {
+        matches!(*self.state.borrow(), State::Denied(_) | State::Expelled)
+    }
+
     fn send_page(&self, to: PeerId, id: u32, share: potluck_base::ShareKey, page: u16) {
         let (shares, peers) = (Arc::clone(&self.shares), Arc::clone(&self.peers));
         let (switchboard, network) = (Arc::clone(&self.switchboard), self.network);
@@ -110,9 +114,11 @@ impl Player<Client<PeerId>> for ClientPlayer {
     fn emit(&mut self, event: Event<PeerId>) {
         match event {
             Event::Connected { peer, nick, returning } => {
-                self.tell(Happened::Named(nick));
-                self.enter(State::Online { tracker: peer, returning });
+                self.tell(Happened::Named(nick.clone()));
+                self.enter(State::Online { tracker: peer, nick, returning });
             }
+            // The state says more than that already.
+            Event::Away { why: Why::Denied, .. } if self.is_shut_out() => {}
             Event::Away { why, retry_at } => {
                 let retry_at_ms = Some(self.started_ms + retry_at.0 / 1000);
                 self.enter(State::Connecting { why: Some(in_words(why)), retry_at_ms });

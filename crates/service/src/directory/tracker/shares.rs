@@ -50,10 +50,12 @@ impl Shares {
                 Listed { what, paged, expires_ms }
             }
             None => {
-                let paged = PagedShare::new(entries, None, sequence);
+                let pages = self.store.offer_pages(&what.share)?;
+                let paged = PagedShare::new(entries, pages, sequence);
                 Listed { what, paged, expires_ms }
             }
         };
+        self.store.set_offer_pages(&one.what.share, one.paged.pages())?;
         let published = self.sign(&one, sequence);
         listed.insert(one.what.share, one);
         Ok(published)

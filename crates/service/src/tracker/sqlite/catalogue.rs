@@ -103,12 +103,7 @@ fn drop_row(connection: &Connection, id: i64) -> Result<(), StoreFault> {
     Ok(())
 }
 
-fn add_words(
-    connection: &Connection,
-    id: i64,
-    number: u32,
-    title: &str,
-) -> Result<(), StoreFault> {
+fn add_words(connection: &Connection, id: i64, number: u32, title: &str) -> Result<(), StoreFault> {
     let sql = "INSERT INTO ci_words (rowid, text) VALUES (?1, ?2)";
     connection.prepare_cached(sql)?.execute((id, text_of(number, title)))?;
     Ok(())

@@ -1,10 +1,11 @@
 //! From a row to a hit with its proof.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use potluck_base::{NetworkId, ShareKey};
 use potluck_identity::Signed;
-use potluck_proto::directory::record::{Entry, PageHead, Proof, path_of};
+use potluck_proto::directory::record::{self, PageHead, Proof, path_of};
 use potluck_proto::directory::tracker::{Hit, HitProof};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
@@ -28,7 +29,7 @@ pub(super) struct FileRow {
     pub(super) share: i64,
     /// Its page; none if it is the share itself.
     pub(super) page: Option<u16>,
-    pub(super) entry: Entry,
+    pub(super) entry: record::Entry,
 }
 
 impl FileRow {
@@ -60,10 +61,11 @@ impl Pages {
         (share, page): (i64, u16),
         file: i64,
     ) -> Result<Proof, StoreFault> {
-        if !self.0.contains_key(&(share, page)) {
-            self.0.insert((share, page), Sheet::read(connection, share, page)?);
-        }
-        self.0[&(share, page)].proof(file)
+        let sheet = match self.0.entry((share, page)) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(gap) => gap.insert(Sheet::read(connection, share, page)?),
+        };
+        sheet.proof(file)
     }
 }
 

@@ -161,7 +161,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreFault> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     // The file's pages are shared with the system and among connections instead of copied.
-    let sql = format!("PRAGMA mmap_size = {MAPPED_BYTES}; PRAGMA cache_size = -4096;");
+    let sql = format!("PRAGMA mmap_size = {MAPPED_BYTES}; PRAGMA cache_size = -8192;");
     connection.execute_batch(&sql)?;
     Ok(connection)
 }

@@ -1,8 +1,8 @@
 //! Searching: what fits the words, as groups of one content each.
 //!
-//! The index is asked for its last thousand matches, newest publication first, and only those are
-//! judged and sorted, whatever the order that was asked for: to rank all matches of a frequent word
-//! would take a hundred times as long. What pages beyond them is sorted behind them.
+//! The index is asked for its last 500 matches, newest publication first, and only those are judged
+//! and sorted, whatever the order that was asked for: to rank all matches of a frequent word would
+//! take a hundred times as long. Who pages on beyond them gets the others sorted behind them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +23,10 @@ use crate::tracker::store::StoreFault;
 use potluck_base::limits;
 
 /// Matches that are judged together.
-const WINDOW: usize = 1000;
+const WINDOW: usize = 500;
+/// Contents that have the very words of a query from which on longer words need not be looked for:
+/// more than one answer holds.
+const ENOUGH: usize = limits::SEARCH_RESULTS + 50;
 /// Matches that are read for those who page on.
 const WINDOW_MAX: usize = 20_000;
 /// Matches that are read at most to find those of a size.
@@ -72,14 +75,12 @@ pub(super) fn search(
     if wanted.is_empty() && !query.words.trim().is_empty() {
         return Ok(found);
     }
-    let deep = offset + limit > WINDOW / 2;
-    let window = if deep { WINDOW_MAX } else { WINDOW };
-    let rows = matches(source, network, wanted.clone(), query, window)?;
-    let full = rows.len() == window;
-    let mut groups = judge(source, network, &wanted, query.sort, rows)?;
+    let matches = matches(source, network, &wanted, query)?;
+    let unread = matches.unread;
+    let mut groups = judge(source, network, &wanted, query.sort, matches)?;
     let foreign = catalogue::search(source.connection, network, &wanted, query)?;
     let known = groups.len();
-    found.more = known + foreign.len() > offset + limit || (full && !deep);
+    found.more = known + foreign.len() > offset + limit || unread;
     let wanted_here = |index: usize| (offset..offset + limit).contains(&index);
     let mut pages = Pages::default();
     groups.truncate(offset + limit);
@@ -102,25 +103,52 @@ fn limit_of(query: &Query) -> usize {
     }
 }
 
+/// What the index told.
+struct Matches {
+    rows: Vec<FileRow>,
+    /// So many of the rows are sorted among each other and come first.
+    first: usize,
+    /// Whether the index has more that was not read.
+    unread: bool,
+}
+
 /// What the index has: first what has the very words, then what has longer ones; of each the last
-/// published first. Words that stand there as they were typed come first in any case, so nobody
-/// looks for longer ones when there are enough of them.
+/// published first.
+///
+/// What has the very words comes first in any case, so nobody looks for longer ones, which takes
+/// more time, when there is enough of it for the page that is asked for. How rows are divided does
+/// not hang on that page: who pages on sees nothing twice.
 fn matches(
     source: &Source<'_>,
     network: i64,
-    mut wanted: Wanted,
+    wanted: &Wanted,
     query: &Query,
-    window: usize,
-) -> Result<Vec<FileRow>, StoreFault> {
-    let mut rows = read_matches(source, network, &wanted.exact(), query, window)?;
-    if rows.len() < window && wanted.has_prefixes() {
+) -> Result<Matches, StoreFault> {
+    let needed = query.offset as usize + limit_of(query);
+    let mut rows = read_matches(source, network, &wanted.exact(), query, WINDOW)?;
+    let full = rows.len() == WINDOW;
+    let contents = rows.iter().map(|row| row.entry.content).collect::<HashSet<_>>().len();
+    let enough = full || contents >= ENOUGH;
+    if enough && needed < contents {
+        return Ok(Matches { first: rows.len(), unread: full || wanted.has_prefixes(), rows });
+    }
+    let deep = needed > WINDOW / 2;
+    let window = if deep { WINDOW_MAX } else { WINDOW };
+    if full && deep {
+        rows = read_matches(source, network, &wanted.exact(), query, window)?;
+    }
+    let exact = rows.len();
+    if exact < window && wanted.has_prefixes() {
+        let mut wanted = wanted.clone();
         suggest::bound_prefixes(source.connection, network, &mut wanted)?;
         let known: HashSet<i64> = rows.iter().map(|row| row.id).collect();
         let longer = read_matches(source, network, &wanted, query, window)?;
         rows.extend(longer.into_iter().filter(|row| !known.contains(&row.id)));
         rows.truncate(window);
     }
-    Ok(rows)
+    let first = if enough { exact.min(WINDOW) } else { rows.len().min(WINDOW) };
+    let unread = rows.len() == window && !deep;
+    Ok(Matches { rows, first, unread })
 }
 
 /// What the index has for one expression, the last published first.
@@ -191,37 +219,36 @@ fn judge(
     network: i64,
     wanted: &Wanted,
     sort: Sort,
-    rows: Vec<FileRow>,
+    matches: Matches,
 ) -> Result<Vec<(Key, Candidate)>, StoreFault> {
     let mut judge = Judge::new(wanted);
-    let mut groups: HashMap<Key, usize> = HashMap::new();
-    let mut first: Vec<(Key, Candidate)> = Vec::new();
-    let mut sorted = 0;
-    for (index, row) in rows.into_iter().enumerate() {
-        if index == WINDOW {
-            sorted = first.len();
+    let mut known: HashMap<Key, usize> = HashMap::new();
+    let mut groups: Vec<(Key, Candidate)> = Vec::new();
+    let mut first = usize::MAX;
+    for (index, row) in matches.rows.into_iter().enumerate() {
+        if index == matches.first {
+            first = groups.len();
         }
         let folder = row.entry.kind == EntryKind::Folder;
         let key = (row.entry.content, row.entry.size, folder);
         let online = source.is_online(row.share)?;
         let recent = RECENT * (1.0 - index as f32 / WINDOW as f32).max(0.0);
         let score = judge.score(&row.entry.path) + recent + if online { ONLINE } else { 0.0 };
-        let at = *groups.entry(key).or_insert_with(|| {
-            first.push((key, Candidate::default()));
-            first.len() - 1
+        let at = *known.entry(key).or_insert_with(|| {
+            groups.push((key, Candidate::default()));
+            groups.len() - 1
         });
         // What comes later must not move what was shown already.
-        if index < WINDOW || at >= sorted {
-            first[at].1.add(score, online, row);
+        if index < matches.first || at >= first {
+            groups[at].1.add(score, online, row);
         }
     }
-    let sorted = if sorted == 0 { first.len() } else { sorted };
-    let mut rest = first.split_off(sorted);
-    for part in [&mut first, &mut rest] {
+    let mut rest = groups.split_off(first.min(groups.len()));
+    for part in [&mut groups, &mut rest] {
         sort_groups(source, network, sort, part)?;
     }
-    first.append(&mut rest);
-    Ok(first)
+    groups.append(&mut rest);
+    Ok(groups)
 }
 
 impl Default for Candidate {
@@ -309,7 +336,8 @@ fn group(
 fn count(source: &Source<'_>, network: i64, key: &Key) -> Result<Counts, StoreFault> {
     let (content, size, folder) = key;
     let mut query = source.connection.prepare_cached(
-        "SELECT f.share, s.partial, f.modified_s, f.flags FROM files f JOIN shares s ON s.id = f.share
+        "SELECT f.share, s.partial, f.modified_s, f.flags
+         FROM files f JOIN shares s ON s.id = f.share
          WHERE f.network = ?1 AND substr(f.content, 1, 8) = ?2 AND f.content = ?3 AND f.size = ?4
          LIMIT ?5",
     )?;

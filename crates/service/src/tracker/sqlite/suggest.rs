@@ -17,7 +17,7 @@ const CORRECTED: usize = 4;
 
 /// Files that all words with one beginning may stand in for the index to be asked for the
 /// beginning itself: it reads all of them before it tells the first.
-const PREFIX_FILES: i64 = 20_000;
+const PREFIX_FILES: i64 = 4_000;
 /// Words that are asked for instead, the most frequent ones.
 const PREFIX_WORDS: usize = 24;
 
@@ -28,7 +28,7 @@ pub(super) fn bound_prefixes(
     wanted: &mut Wanted,
 ) -> Result<(), StoreFault> {
     let mut query = connection.prepare_cached(
-        "SELECT word, files FROM vocabulary WHERE network = ?1 AND word > ?2 AND word < ?3",
+        "SELECT word, files FROM vocabulary WHERE network = ?1 AND word >= ?2 AND word < ?3",
     )?;
     for term in wanted.terms.iter_mut().filter(|term| term.spaced && term.prefix) {
         let behind = format!("{}\u{10ffff}", term.text);
@@ -37,9 +37,13 @@ pub(super) fn bound_prefixes(
         while let Some(row) = rows.next()? {
             let files: i64 = row.get(1)?;
             total += files;
+            let word = row.get_ref(0)?.as_str()?;
+            if word == term.text {
+                continue;
+            }
             let full = best.len() == PREFIX_WORDS;
             if !full || best.peek().is_some_and(|Reverse((least, _))| files > *least) {
-                best.push(Reverse((files, row.get::<_, String>(0)?)));
+                best.push(Reverse((files, word.to_owned())));
             }
             if best.len() > PREFIX_WORDS {
                 best.pop();
@@ -47,6 +51,7 @@ pub(super) fn bound_prefixes(
         }
         if total > PREFIX_FILES {
             term.instead = best.into_iter().map(|Reverse((_, word))| word).collect();
+            term.prefix = !term.instead.is_empty();
         }
     }
     Ok(())

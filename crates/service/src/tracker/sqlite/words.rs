@@ -3,9 +3,9 @@
 //! What changes is gathered and written at the end of a transaction: a savepoint after a change of
 //! the index would make SQLite write a piece of index for each page of files.
 //!
-//! The index has no copy of the texts. An entry is taken out by the text that went in, which is made
-//! anew from the row; so other rules for words mean that the index is built anew. (FTS5 could take
-//! an entry out by its id alone, but then it looks at a list of such ids for each match.)
+//! The index has no copy of the texts. An entry is taken out by the text that went in, which is
+//! made anew from the row; so other rules for words mean that the index is built anew. (FTS5 could
+//! take an entry out by its id alone, but then it looks at a list of such ids for each match.)
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -86,9 +86,8 @@ impl Pending {
     pub(super) fn write(self, connection: &Connection) -> Result<(), StoreFault> {
         let mut insert =
             connection.prepare_cached("INSERT INTO words (rowid, text) VALUES (?1, ?2)")?;
-        let mut delete = connection.prepare_cached(
-            "INSERT INTO words (words, rowid, text) VALUES ('delete', ?1, ?2)",
-        )?;
+        let mut delete = connection
+            .prepare_cached("INSERT INTO words (words, rowid, text) VALUES ('delete', ?1, ?2)")?;
         let mut counts = Counts::default();
         let mut text = String::new();
         for change in self.0 {

@@ -137,8 +137,10 @@ impl<P: Copy + Ord + Debug> Registry<P> {
         let Some(known) = self.networks.get_mut(&network) else { return };
         if let Some(session) = known.online.remove(&peer) {
             self.leases.remove(&(session.due, network, peer));
-            let last_seen_ms = known.members.get(&peer).map_or(0, |member| member.last_seen_ms);
-            out.emit(Event::Offline { network, peer, last_seen_ms });
+            let member = known.members.get(&peer);
+            let last_seen_ms = member.map_or(0, |member| member.last_seen_ms);
+            let nick = member.map_or_else(String::new, |member| member.nick.clone());
+            out.emit(Event::Offline { network, peer, nick, last_seen_ms });
             self.write_seen(network, peer, out);
         }
     }

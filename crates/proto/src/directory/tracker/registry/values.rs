@@ -163,6 +163,8 @@ pub enum Event {
         network: NetworkId,
         /// Who.
         peer: PeerId,
+        /// Its name there.
+        nick: String,
         /// When it was last seen, in unix milliseconds.
         last_seen_ms: u64,
     },

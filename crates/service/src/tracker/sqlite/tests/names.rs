@@ -210,6 +210,40 @@ fn the_newest_matches_of_a_frequent_word_are_looked_at() {
 }
 
 #[test]
+fn a_beginning_that_very_many_files_have_finds_the_frequent_words() {
+    let kept = Kept::new();
+    let store = kept.open();
+    let scene = Scene::new(&store, 1);
+    let ann = scene.member(1);
+    let names = (0..6000).map(|number| {
+        let last = if number < 3000 { "marble" } else { "marvel" };
+        file(&format!("{last} {number}.txt"))
+    });
+    let mut share = ann.share(1, 1, names.collect());
+    share.pages = 128;
+    share.put(&scene);
+    ann.share(2, 1, files(["mar.txt", "mar2024.txt"])).put(&scene);
+    let found = scene.search(Query { words: "mar".to_owned(), limit: 100, ..Query::default() });
+    assert_eq!((found.groups.len(), found.more), (100, true));
+    let first = &crate::tracker::store::scene::paths(&found.groups)[..2];
+    assert_eq!(first, ["mar.txt", "mar2024.txt"]);
+    assert!(scene.find("m 17").is_empty(), "only the last word may be shorter than 3 letters");
+    assert_eq!(scene.find("marv 5999"), ["marvel 5999.txt"]);
+    assert_eq!(scene.find("17 marb"), ["marble 17.txt"]);
+    // All that there is, page by page, nothing twice.
+    let mut paths = Vec::new();
+    for offset in (0..1000).step_by(100) {
+        let query = Query { words: "marble".to_owned(), limit: 100, offset, ..Query::default() };
+        let found = scene.search(query);
+        assert!(found.more);
+        paths.extend(crate::tracker::store::scene::paths(&found.groups));
+    }
+    paths.sort();
+    paths.dedup();
+    assert_eq!(paths.len(), 1000);
+}
+
+#[test]
 fn sizes_that_no_file_has_do_no_harm() {
     let kept = Kept::new();
     let store = kept.open();

@@ -118,8 +118,12 @@ fn a_dead_peer_is_offline_after_a_lease_and_comes_back_with_its_next_word() {
     assert!(stage.is_online(3) && stage.events().is_empty());
     stage.wait(Duration::from_millis(1));
     let last_seen_ms = EPOCH_MS + 11_000;
-    let gone = Event::Offline { network: network(), peer: id(3), last_seen_ms };
-    assert_eq!(stage.events(), [gone]);
+    let [Event::Offline { network: of, peer, nick, last_seen_ms: seen }] = &stage.events()[..]
+    else {
+        panic!("{:?}", stage.events());
+    };
+    assert_eq!((*of, *peer, *seen), (network(), id(3), last_seen_ms));
+    assert!(stage.registry.named(&network(), nick) == Some(id(3)), "{nick}");
     assert!(!stage.is_online(3));
     // It was only slow: the link is still there.
     assert_eq!(stage.ask(3, Request::Renew), Ok(Reply::Done));
