@@ -184,7 +184,8 @@ pub const PAGES_PER_PEER: usize = 65_536;
 pub const ENTRIES_PER_PEER: u64 = 4_000_000;
 /// Withdrawals of one peer that the index remembers; the oldest go first.
 pub const WITHDRAWALS_PER_PEER: usize = 16_384;
-/// Pages on their way to a tracker at a time: enough to fill a far link, few enough to drop with it.
+/// Pages on their way to a tracker at a time: enough to fill a far link, few enough to drop with
+/// it.
 pub const PAGES_IN_FLIGHT: usize = 16;
 /// How long a tracker may be silent while a request waits, before the link counts as dead.
 pub const TRACKER_REQUEST_TIME: Duration = Duration::from_secs(5);

@@ -320,8 +320,8 @@ impl Store {
         record::unfinished(&self.0.db.lock())
     }
 
-    /// Hashes a file that was fetched into the home from somewhere nobody vouches for, and copies it
-    /// to its place as a finished download.
+    /// Hashes a file that was fetched into the home from somewhere nobody vouches for, and copies
+    /// it to its place as a finished download.
     pub fn place_draft(&self, draft: &Path, placing: Placing) -> Result<Placed, StoreError> {
         unverified::place(&self.0, draft, placing)
     }

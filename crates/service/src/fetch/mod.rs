@@ -1,6 +1,7 @@
 //! The story of one download: reach providers, get the manifest, make room, fetch, put into place.
 
 mod account;
+mod guard;
 mod providers;
 
 use std::collections::btree_map::Entry;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use account::Account;
+use guard::Guard;
 pub use providers::Providers;
 
 use crate::announce::Announcing;
@@ -461,38 +463,6 @@ impl Fetcher {
         let all = peers.into_iter().filter_map(|peer| self.peers.linked(peer));
         let echoes = all.map(|linked| async move { linked.echo().await });
         let _ = tokio::time::timeout(FAREWELL, futures_util::future::join_all(echoes)).await;
-    }
-}
-
-/// Ends a session whose download was stopped half way, and records what is here.
-struct Guard {
-    swarms: Arc<Swarms>,
-    download: Arc<Download>,
-    content: ContentId,
-    armed: bool,
-}
-
-impl Guard {
-    /// The download came to its end: nothing is left to do.
-    fn disarm(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if !self.armed {
-            return;
-        }
-        let (swarms, download, content) =
-            (Arc::clone(&self.swarms), Arc::clone(&self.download), self.content);
-        self.swarms.spawn(async move {
-            swarms.close(content).await;
-            let recorded = tokio::task::spawn_blocking(move || download.checkpoint()).await;
-            if let Ok(Err(error)) = recorded {
-                tracing::warn!(%error, "the progress could not be recorded");
-            }
-        });
     }
 }
 

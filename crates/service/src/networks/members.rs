@@ -139,7 +139,8 @@ impl Networks {
         };
         let number = next.number();
         for attempt in 1.. {
-            // The same list again does no harm, and brings a tracker into step whose index was away.
+            // The same list again does no harm, and brings a tracker into step whose index was
+            // away.
             match joined.directory()?.ask(Request::Revoke { revocations: next.clone() }).await {
                 Ok(_) => break,
                 Err(ServiceError::Denied(Denial::Unavailable { retry_ms })) if attempt < TRIES => {

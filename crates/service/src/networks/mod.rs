@@ -2,6 +2,7 @@
 
 mod members;
 mod saved;
+mod view;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,6 +28,8 @@ use crate::peers::Peers;
 
 pub use members::Whom;
 pub use saved::Saved;
+pub use view::View;
+use view::view;
 
 /// How long `create` and `join` wait for the first session.
 const ENTER_TIME: Duration = Duration::from_secs(8);
@@ -72,23 +75,6 @@ pub struct Joined {
     saved: Mutex<Saved>,
     /// Its directory, once it was entered.
     directory: OnceLock<Arc<TrackerDirectory>>,
-}
-
-/// A network as it stands.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// Its record.
-    pub record: NetworkRecord,
-    /// Who we are in it; none if we were revoked.
-    pub role: Option<Role>,
-    /// What we are called in it.
-    pub nick: Option<String>,
-    /// Whether we made it.
-    pub ours: bool,
-    /// How its directory is; none if it was not entered.
-    pub state: Option<State>,
-    /// The number of the list of revoked members that we know.
-    pub revocations: u64,
 }
 
 impl Joined {
@@ -474,23 +460,6 @@ impl Networks {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NetworkId, Arc<Joined>>> {
         self.joined.lock().expect("no panic while held")
-    }
-}
-
-fn view(joined: &Joined) -> View {
-    let saved = joined.saved();
-    let state = joined.directory.get().map(|directory| directory.state().borrow().clone());
-    let nick = match &state {
-        Some(State::Online { nick, .. }) => Some(nick.clone()),
-        _ => saved.nick.clone(),
-    };
-    View {
-        record: saved.record.value.clone(),
-        role: saved.role(),
-        nick,
-        ours: saved.key.is_some(),
-        state,
-        revocations: saved.revocations.number(),
     }
 }
 

@@ -467,9 +467,9 @@ async fn upkeep(store: Arc<dyn TrackerStore>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         let store = Arc::clone(&store);
-        match tokio::task::spawn_blocking(move || store.upkeep()).await {
-            Ok(Err(error)) => tracing::warn!(%error, "the index could not be kept in shape"),
-            Ok(Ok(())) | Err(_) => {}
+        let done = tokio::task::spawn_blocking(move || store.upkeep()).await;
+        if let Ok(Err(error)) = done {
+            tracing::warn!(%error, "the index could not be kept in shape");
         }
     }
 }
