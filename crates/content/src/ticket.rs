@@ -21,6 +21,7 @@ const VERSION: u8 = 1;
 
 const FLAG_FOLDER: u8 = 1;
 const FLAG_EXECUTABLE: u8 = 2;
+const FLAG_PERSONAL: u8 = 4;
 
 const CHECKSUM_BYTES: usize = 4;
 /// Bytes, checksum included, that fit into `limits::TICKET_CHARS`.
@@ -41,6 +42,8 @@ pub struct Ticket {
     pub name: RelPath,
     /// Peers that are said to have it.
     pub providers: Vec<PeerAddr>,
+    /// Whether it is for named peers: an honest receiver passes nothing of it on.
+    pub personal: bool,
 }
 
 /// What a ticket's content is.
@@ -115,11 +118,14 @@ impl FromStr for Ticket {
 impl Ticket {
     fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
-        let (flags, size) = match self.kind {
+        let (mut flags, size) = match self.kind {
             TicketKind::Folder => (FLAG_FOLDER, None),
             TicketKind::File { size, executable: false } => (0, Some(size)),
             TicketKind::File { size, executable: true } => (FLAG_EXECUTABLE, Some(size)),
         };
+        if self.personal {
+            flags |= FLAG_PERSONAL;
+        }
         out.push(flags);
         out.extend_from_slice(&self.content.0);
         if let Some(size) = size {
@@ -150,12 +156,14 @@ impl Ticket {
             _ => return Err(TicketError::Newer),
         }
         let flags = reader.byte()?;
+        let personal = flags & FLAG_PERSONAL != 0;
         let content = ContentId(reader.array()?);
-        let kind = match flags {
+        let kind = match flags & !FLAG_PERSONAL {
             FLAG_FOLDER => TicketKind::Folder,
-            0 | FLAG_EXECUTABLE => {
-                TicketKind::File { size: reader.varint()?, executable: flags == FLAG_EXECUTABLE }
-            }
+            0 | FLAG_EXECUTABLE => TicketKind::File {
+                size: reader.varint()?,
+                executable: flags & FLAG_EXECUTABLE != 0,
+            },
             _ => {
                 return Err(TicketError::Invalid(
                     "it names something other than a file or a folder",
@@ -174,7 +182,7 @@ impl Ticket {
         if !reader.is_empty() {
             return Err(TicketError::Invalid("something follows its end"));
         }
-        Ok(Self { content, kind, name, providers })
+        Ok(Self { content, kind, name, providers, personal })
     }
 }
 

@@ -84,6 +84,7 @@ fn the_example_ticket_is_as_the_spec_says() {
             direct: vec!["192.0.2.7:41641".parse().unwrap()],
             relay: None,
         }],
+        personal: false,
     };
     let text = blocks(TICKET, "text")[0].trim();
     assert_eq!(text, ticket.to_string());

@@ -107,14 +107,16 @@ impl NodeHandle {
             Some(network) => vec![self.network(Some(network))?],
             None => self.networks_that_know(&ticket).await?,
         };
-        let shared = !what.no_share && self.inner.config.settings.share_downloads;
+        let kept = ticket.personal || what.no_share;
+        let shared = !kept && self.inner.config.settings.share_downloads;
         let audience = match networks.as_slice() {
+            _ if ticket.personal => Audience::nobody(),
             [] => Audience::anyone(),
             networks => {
                 Audience { networks: networks.iter().copied().collect(), ..Audience::nobody() }
             }
         };
-        let offer = match (networks.is_empty(), what.no_share) {
+        let offer = match (networks.is_empty(), kept) {
             (true, false) => None,
             _ => {
                 let publishes = |id: &&NetworkId| {

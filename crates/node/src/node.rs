@@ -81,7 +81,13 @@ impl Node {
             .map_err(|error| failure::of_store(&error))?;
         let secret = key::load_or_make(&config.home)?;
         let directories = Arc::new(Directories::default());
-        let endpoint = bind(&config, secret.clone(), &directories).await?;
+        let of_networks = {
+            let store = store.clone();
+            tokio::task::spawn_blocking(move || Networks::relays(&store)).await
+        };
+        let of_networks = of_networks.map_err(|error| ApiError::internal(error.to_string()))?;
+        let relays = of_networks.map_err(failure::of_service)?;
+        let endpoint = bind(&config, relays, secret.clone(), &directories).await?;
         let notices = Notices::new();
         let peers = Peers::new(endpoint, AGENT.to_owned(), notices.clone());
         let swarms = Swarms::new(store.clone(), Arc::clone(&peers), notices.clone());
@@ -290,15 +296,19 @@ impl Inner {
 /// Binds the node's port: the one of the last time where the setting leaves it open and it is free.
 async fn bind(
     config: &Config,
+    mut relays: Vec<String>,
     secret: SecretKey,
     directories: &Arc<Directories>,
 ) -> Result<Endpoint, ApiError> {
     let settings = &config.settings;
     let links = if config.tracker.is_some() { limits::TRACKER_LINKS } else { limits::LINKS };
+    relays.extend(settings.relays.iter().cloned());
+    relays.sort();
+    relays.dedup();
     let with = |listen: Vec<SocketAddr>| EndpointConfig {
         secret: secret.clone(),
         listen,
-        relays: settings.relays.clone(),
+        relays: relays.clone(),
         quic: settings.quic,
         tcp: settings.tcp,
         links,

@@ -75,6 +75,10 @@ impl NodeHandle {
                 }
             }
         }
+        if !what.to.is_empty() && !listed.is_empty() {
+            return Err(ApiError::usage("--to and --network contradict each other")
+                .hint("what is for named peers is listed nowhere: give them the ticket"));
+        }
         if what.unlisted && !listed.is_empty() {
             return Err(ApiError::usage("--unlisted and --network contradict each other"));
         }
@@ -143,7 +147,9 @@ impl NodeHandle {
         let share = share.ok_or_else(|| ApiError::internal("a share vanished as it was made"))?;
         let done = self.inner.swarms.receivers_done(id);
         let own = self.inner.peers.own_address();
-        let mut info = view::share_info(&share, own, done, known_before);
+        let all = offers.iter().fold(Audience::nobody(), |all, o| all.or(o.audience.clone()));
+        let personal = !offers.is_empty() && !all.anyone && all.networks.is_empty();
+        let mut info = view::share_info(&share, own, done, known_before, personal);
         if offers.is_empty() {
             return Ok(info);
         }
@@ -155,12 +161,11 @@ impl NodeHandle {
         if let Some(offer) = offers.iter().find(|offer| !offer.downloaded) {
             info.paths = offer.paths.clone();
         }
-        info.audience = self.audience_to_api(&offers);
+        info.audience = self.audience_to_api(&all);
         Ok(info)
     }
 
-    fn audience_to_api(&self, offers: &[Offer]) -> api::Audience {
-        let all = offers.iter().fold(Audience::nobody(), |all, o| all.or(o.audience.clone()));
+    fn audience_to_api(&self, all: &Audience) -> api::Audience {
         api::Audience {
             anyone: all.anyone,
             networks: all.networks.iter().map(|id| self.network_name(id)).collect(),

@@ -162,6 +162,7 @@ impl NodeHandle {
             kind,
             name: name.clone(),
             providers: reachable.take(limits::TICKET_PROVIDERS).collect(),
+            personal: false,
         };
         if paths.is_empty() {
             paths.push(entry.path.clone());

@@ -47,14 +47,17 @@ impl Rates {
 }
 
 /// The ticket of a share, with this node as provider.
-pub fn ticket(share: &potluck_store::ShareInfo, provider: PeerAddr) -> Ticket {
+///
+/// A personal one is for named peers.
+pub fn ticket(share: &potluck_store::ShareInfo, provider: PeerAddr, personal: bool) -> Ticket {
     let kind = match share.kind {
         potluck_store::ShareKind::File => {
             TicketKind::File { size: share.size, executable: share.executable }
         }
         potluck_store::ShareKind::Folder => TicketKind::Folder,
     };
-    Ticket { content: share.id, kind, name: share.name.clone(), providers: vec![provider] }
+    let name = share.name.clone();
+    Ticket { content: share.id, kind, name, providers: vec![provider], personal }
 }
 
 /// A share, for `share` and `ls`.
@@ -63,8 +66,9 @@ pub fn share_info(
     provider: PeerAddr,
     receivers_done: u64,
     known_before: bool,
+    personal: bool,
 ) -> ShareInfo {
-    let ticket = ticket(share, provider);
+    let ticket = ticket(share, provider, personal);
     ShareInfo {
         id: share.id,
         kind: kind(ticket.kind),

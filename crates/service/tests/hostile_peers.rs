@@ -65,6 +65,7 @@ impl Someone {
                 kind: TicketKind::File { size: file.bytes.len() as u64, executable: false },
                 name: RelPath::parse("film").unwrap(),
                 providers: from.iter().copied().map(PeerAddr::unknown).collect(),
+                personal: false,
             },
             folder: self.folder.path().to_owned(),
             name: None,

@@ -99,7 +99,7 @@ const TICKET_SUM_BYTES: usize = 4;
 fn ticket_values() -> Vec<Ticket> {
     let ticket = |kind, name: &str, providers| {
         let name = RelPath::parse_name(name).expect("a good name");
-        Ticket { content: hash(b"something"), kind, name, providers }
+        Ticket { content: hash(b"something"), kind, name, providers, personal: false }
     };
     let empty = Ticket {
         content: hash(b""),

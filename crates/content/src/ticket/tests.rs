@@ -19,6 +19,7 @@ fn film() -> Ticket {
         kind: TicketKind::File { size: 1_468_006_400, executable: false },
         name: RelPath::parse("holiday-film.mp4").unwrap(),
         providers: vec![provider(&["192.0.2.7:41641"])],
+        personal: false,
     }
 }
 
@@ -248,12 +249,13 @@ fn any_ticket() -> impl Strategy<Value = Ticket> {
     let kind = prop_oneof![file, proptest::prelude::Just(TicketKind::Folder)];
     let name = "[a-zA-Z0-9é日._ -]{1,60}"
         .prop_filter_map("a name", |name| RelPath::parse_name(&name).ok());
-    (any::<[u8; 32]>(), kind, name, vec(any_provider(), 0..8)).prop_map(
-        |(content, kind, name, providers)| Ticket {
+    (any::<[u8; 32]>(), kind, name, vec(any_provider(), 0..8), any::<bool>()).prop_map(
+        |(content, kind, name, providers, personal)| Ticket {
             content: ContentId(content),
             kind,
             name,
             providers,
+            personal,
         },
     )
 }

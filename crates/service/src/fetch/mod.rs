@@ -321,6 +321,8 @@ impl Fetcher {
         steps: &Steps,
     ) -> Result<(), ServiceError> {
         let mut outlook = session.outlook.subscribe();
+        // Little things are complete before anybody looks.
+        outlook.mark_changed();
         let mut changes = self.peers.changes();
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);

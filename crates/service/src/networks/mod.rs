@@ -99,6 +99,14 @@ impl Networks {
         Arc::new(Self { parts, joined: Mutex::default(), starting: Default::default() })
     }
 
+    /// The relays of the networks that a node is in: its endpoint needs them before it is bound, so
+    /// those of a network that is joined now are used from the next start on. Blocks.
+    pub fn relays(store: &Store) -> Result<Vec<String>, ServiceError> {
+        let kept = store.networks()?.into_iter();
+        let records = kept.filter_map(|(_, bytes)| Saved::decode(&bytes).ok());
+        Ok(records.flat_map(|saved| saved.record.value.relays).collect())
+    }
+
     /// Reads which networks this node is in, without entering them.
     pub async fn load(self: &Arc<Self>) -> Result<(), ServiceError> {
         let store = self.parts.store.clone();

@@ -189,6 +189,7 @@ impl Someone {
                 kind: TicketKind::File { size, executable: false },
                 name: shared.name.clone(),
                 providers: from.iter().map(|who| PeerAddr::unknown(peer(*who))).collect(),
+                personal: false,
             },
             folder: self.folder.path().to_owned(),
             name: None,
