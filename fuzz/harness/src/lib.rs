@@ -7,6 +7,7 @@
 
 mod checks;
 mod mutate;
+mod networks;
 mod seeds;
 mod tracker;
 
@@ -27,6 +28,10 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "frame", seeds: seeds::frames, check: checks::frame },
     Target { name: "tracker_message", seeds: tracker::messages, check: tracker::check },
+    Target { name: "membership", seeds: networks::memberships, check: networks::membership },
+    Target { name: "revocations", seeds: networks::lists, check: networks::revocations },
+    Target { name: "invite", seeds: networks::invites, check: networks::invite },
+    Target { name: "p2p_ci", seeds: networks::old_talks, check: networks::old_words },
     Target { name: "hello", seeds: seeds::hellos, check: checks::hello },
     Target { name: "block_header", seeds: seeds::block_headers, check: checks::block_header },
     Target { name: "ticket", seeds: seeds::tickets, check: checks::ticket },

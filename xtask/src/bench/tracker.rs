@@ -26,6 +26,12 @@ const FILES_PER_S: f64 = 20_000.0;
 const START_MS: f64 = 2000.0;
 /// All memory of the program, mapped pages of the file included.
 const MEMORY_MIB: f64 = 1024.0;
+/// Median of a search over a link on loopback, ms.
+const ROUND_TRIP_P50_MS: f64 = 10.0;
+/// From the writing of a file to its being found by another member, one in a hundred, ms.
+const VISIBLE_P99_MS: f64 = 2000.0;
+/// From the start of a tracker to the last member's return, ms.
+const RETURN_MS: f64 = 10_000.0;
 
 /// How a tracker is measured.
 #[derive(clap::Args)]
@@ -39,6 +45,12 @@ pub struct Args {
     /// Peers that list them.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     peers: u64,
+    /// Clients that link to a tracker; each publishes 100 files.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    links: u64,
+    /// Members that return to a tracker that was killed.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    wave: u64,
     /// A folder for the index, about 400 bytes a file; default: in cargo's target folder.
     #[arg(long, value_name = "PATH")]
     scratch: Option<PathBuf>,
@@ -51,6 +63,8 @@ pub struct Args {
 enum Part {
     /// The index: publishing, searching, starting.
     Index,
+    /// A tracker, its clients and its members over TCP.
+    Links,
 }
 
 /// What one part measured.
@@ -71,6 +85,12 @@ pub fn run(args: &Args) -> Result<()> {
     if wanted(Part::Index) {
         let measured = index(&project, args, scratch.path())?;
         show(&format!("index of {} files of {} peers", args.files, args.peers), args, &measured);
+        missed += measured.goals.iter().filter(|goal| !goal.passed()).count();
+    }
+    if wanted(Part::Links) {
+        let measured = links(&project, args, scratch.path())?;
+        let title = format!("{} clients over TCP, a wave of {}", args.links, args.wave);
+        show(&title, args, &measured);
         missed += measured.goals.iter().filter(|goal| !goal.passed()).count();
     }
     if missed > 0 { bail!("{missed} goals were missed") } else { Ok(()) }
@@ -105,22 +125,77 @@ fn index(project: &Project, args: &Args, scratch: &Path) -> Result<Measured> {
         command.args([args.files.to_string(), args.peers.to_string()]);
         read(&mut command, &mut values)?;
     }
-    let mut goals = Vec::new();
-    let mut goal = |what: &str, name: &str, border: f64, at_most: bool| {
-        let measured = values.get(name).copied();
-        let what = what.to_owned();
-        goals.extend(measured.map(|measured| Goal { what, measured, border, at_most }));
-    };
+    let mut goals = Goals::new(values);
     for (name, what) in KINDS {
-        goal(&format!("{what}, median, ms"), &format!("{name}_p50_ms"), SEARCH_P50_MS, true);
-        goal(&format!("{what}, 1 in 100, ms"), &format!("{name}_p99_ms"), SEARCH_P99_MS, true);
+        goals.at_most(&format!("{what}, median, ms"), &format!("{name}_p50_ms"), SEARCH_P50_MS);
+        goals.at_most(&format!("{what}, 1 in 100, ms"), &format!("{name}_p99_ms"), SEARCH_P99_MS);
     }
-    goal("a suggestion, median, ms", "typo_p50_ms", SUGGESTION_P50_MS, true);
-    goal("files written in a second", "written_files_per_s", FILES_PER_S, false);
-    goal("files checked and written in a second", "checked_files_per_s", FILES_PER_S, false);
-    goal("start, ms", "start_ms", START_MS, true);
-    goal("memory at its peak, MiB", "ask_peak_mib", MEMORY_MIB, true);
-    Ok(Measured { values, goals })
+    goals.at_most("a suggestion, median, ms", "typo_p50_ms", SUGGESTION_P50_MS);
+    goals.at_least("files written in a second", "written_files_per_s", FILES_PER_S);
+    goals.at_least("files checked and written in a second", "checked_files_per_s", FILES_PER_S);
+    goals.at_most("start, ms", "start_ms", START_MS);
+    goals.at_most("memory at its peak, MiB", "ask_peak_mib", MEMORY_MIB);
+    Ok(goals.measured)
+}
+
+fn links(project: &Project, args: &Args, scratch: &Path) -> Result<Measured> {
+    let program = example(project, "potluck-service", "tracker_links")?;
+    let mut values = BTreeMap::new();
+    let mut command = Command::new(&program);
+    command.arg("run").arg(scratch).args([args.links.to_string(), args.wave.to_string()]);
+    read(&mut command, &mut values)?;
+    let mut goals = Goals::new(values);
+    goals.at_least("clients with a live lease", "live_leases", args.links as f64);
+    goals.at_most("the tracker's memory at its peak, MiB", "peak_mib", MEMORY_MIB);
+    goals.at_least("files published in a second", "published_files_per_s", FILES_PER_S);
+    for (name, what) in [("words", "words"), ("prefix", "beginning of a word")] {
+        for (who, by) in [("link", "a link"), ("member", "a member")] {
+            let what = format!("{what}, by {by}, median, ms");
+            goals.at_most(&what, &format!("{who}_search_{name}_p50_ms"), ROUND_TRIP_P50_MS);
+        }
+    }
+    goals.at_most("a file seen elsewhere, 1 in 100, ms", "added_file_p99_ms", VISIBLE_P99_MS);
+    goals.at_most("files never seen elsewhere", "added_missing", 0.0);
+    for (name, what) in [("wave", "a restart"), ("late_wave", "15 s without the tracker")] {
+        let all = args.wave as f64;
+        goals.at_least(&format!("back after {what}"), &format!("{name}_registered"), all);
+        goals.at_most(
+            &format!("the last, ms after {what}"),
+            &format!("{name}_registered_max_ms"),
+            RETURN_MS,
+        );
+    }
+    Ok(goals.measured)
+}
+
+/// Puts goals beside what was measured; what was not is not judged.
+struct Goals {
+    measured: Measured,
+}
+
+impl Goals {
+    fn new(values: BTreeMap<String, f64>) -> Self {
+        Self { measured: Measured { values, goals: Vec::new() } }
+    }
+
+    fn at_most(&mut self, what: &str, name: &str, border: f64) {
+        self.add(what, name, border, true);
+    }
+
+    fn at_least(&mut self, what: &str, name: &str, border: f64) {
+        self.add(what, name, border, false);
+    }
+
+    fn add(&mut self, what: &str, name: &str, border: f64, at_most: bool) {
+        let measured = self.measured.values.get(name).copied();
+        let what = what.to_owned();
+        self.measured.goals.extend(measured.map(|measured| Goal {
+            what,
+            measured,
+            border,
+            at_most,
+        }));
+    }
 }
 
 /// The kinds of searches that goals are about.

@@ -3,7 +3,7 @@
 use potluck_base::limits;
 
 use super::clean_title;
-use super::dialect::{Framing, Terminator};
+use super::dialect::{Framing, Terminator, Version, version_of};
 use super::{Row, is_host};
 
 /// Bytes without an end of line that are no header any more.
@@ -107,9 +107,16 @@ pub(super) fn unframe(
 /// `version code phrase`
 fn read_status(line: &str) -> Option<(String, u16)> {
     let mut words = line.split_whitespace();
-    let version = words.next().filter(|word| word.to_ascii_uppercase().starts_with("P2P"))?;
-    let code = words.next()?.parse().ok().filter(|code| (100..600).contains(code))?;
-    Some((version.to_owned(), code))
+    let begins = |word: &&str| version_of(word).is_some() || word.eq_ignore_ascii_case("P2P/CI");
+    let first = words.next().filter(begins)?;
+    let (mut version, mut next) = (first.to_owned(), words.next()?);
+    // Some write the version in two words.
+    let joined = format!("{first} {next}");
+    if version_of(&joined) == Some(Version::Ours) {
+        (version, next) = (joined, words.next()?);
+    }
+    let code = next.parse().ok().filter(|code| (100..600).contains(code))?;
+    Some((version, code))
 }
 
 /// A row, with or without the word RFC, however its words are set apart.
@@ -263,5 +270,24 @@ impl HeadReader {
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_of_two_words_stands_before_the_status() {
+        for (line, version) in [
+            ("P2P-CI/1.0 200 OK", "P2P-CI/1.0"),
+            ("P2P/CI 1.0 200 OK", "P2P/CI 1.0"),
+            ("P2P-CI/ 1.0 200 OK", "P2P-CI/ 1.0"),
+            ("PCP-CI/1.0 200 OK", "PCP-CI/1.0"),
+        ] {
+            assert_eq!(read_status(line), Some((version.to_owned(), 200)), "{line}");
+        }
+        assert_eq!(read_status("P2P-CI/1.0"), None);
+        assert_eq!(read_status("HTTP/1.1 200 OK"), None);
     }
 }
