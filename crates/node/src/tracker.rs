@@ -17,6 +17,7 @@ use potluck_service::directory::EntryKind;
 use potluck_service::networks::Whom;
 use potluck_service::peers::Peers;
 use potluck_service::tracker::sqlite::SqliteStore;
+use potluck_service::tracker::store::{StoreFault, TrackerStore};
 use potluck_service::tracker::{
     CiGateway, Config, Event, Group, HitProof, ServerSetup, Survey, SurveyedMember, TrackerServer,
     Why,
@@ -56,7 +57,13 @@ impl Tracker {
     ) -> Result<Tracker, ApiError> {
         let token = key::load_or_make_secret(&home.join(TOKEN_FILE))?;
         let file = home.join(INDEX_FILE);
-        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&file)).await;
+        let store = tokio::task::spawn_blocking(move || {
+            let store = SqliteStore::open(&file)?;
+            // After a crash nobody is left who could take back what old clients had added.
+            store.ci().clear()?;
+            Ok::<_, StoreFault>(store)
+        });
+        let store = store.await;
         let store = store.map_err(|error| ApiError::internal(error.to_string()))?;
         let store = store.map_err(|error| failure::of_service(error.into()))?;
         let config = Config { lease: settings.lease, token: Some(token), ..Config::default() };
