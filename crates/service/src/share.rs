@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use potluck_base::{ContentId, NetworkId, RelPath, ShareKey};
-use potluck_store::{Audience, Offer, ShareRecord, Store, StoreError, Warning};
+use potluck_store::{Audience, Offer, ShareRecord, Store, Warning};
 use tokio::sync::mpsc;
 
+use crate::chance::{now_ms, random_key};
 use crate::error::ServiceError;
 
 /// Pause between two notes of how far the hashing is.
@@ -199,12 +200,5 @@ fn hash_now(
 }
 
 fn new_key() -> Result<ShareKey, ServiceError> {
-    let mut key = [0; 16];
-    getrandom::fill(&mut key).map_err(|_| StoreError::Bug("the system has no random numbers"))?;
-    Ok(ShareKey(key))
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    Ok(ShareKey(random_key()?))
 }

@@ -15,6 +15,7 @@ use potluck_store::{
 use super::inbox::Touch;
 use super::watch::Watch;
 use super::{Changed, entries_of_record, kind_of};
+use crate::chance::now_ms;
 
 /// What is to be looked at.
 #[derive(Clone, Debug, Default)]
@@ -179,10 +180,4 @@ pub(crate) fn withdrawn(offer: Offer) -> Changed {
 fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// The present, in unix milliseconds.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

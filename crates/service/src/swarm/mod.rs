@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::access;
+use crate::chance::random_seed;
 use crate::error::ServiceError;
 use crate::notice::Notices;
 use crate::peers::{Linked, Peers};
@@ -339,12 +340,4 @@ async fn send_meta(linked: &Linked, id: u32, bytes: &[u8]) -> Result<(), Service
         }
     }
     Ok(())
-}
-
-fn random_seed() -> u64 {
-    getrandom::u64().unwrap_or_else(|error| {
-        // Only the order of pieces depends on it.
-        tracing::warn!(%error, "no randomness from the system");
-        0
-    })
 }
