@@ -1,14 +1,13 @@
 //! How lists, bytes and texts are read from a peer: a length beyond its limit is refused before
 //! memory is taken.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::ops::Range;
 
+pub(crate) use potluck_base::bounded::text;
+use potluck_base::bounded::{list, optional_text};
 use potluck_base::{PeerAddr, PeerId, limits};
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
-use serde::{Serialize, Serializer};
+use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::hello::RELAY_BYTES;
 use crate::swarm::Message;
@@ -38,7 +37,7 @@ pub(crate) mod ranges {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<PieceRange>, D::Error> {
-        let pairs: Vec<(u32, u32)> = super::list::<_, _, { limits::RANGES }>(from)?;
+        let pairs: Vec<(u32, u32)> = potluck_base::bounded::list::<_, _, { limits::RANGES }>(from)?;
         let mut at: u32 = 0;
         let mut ranges = Vec::with_capacity(pairs.len());
         for (gap, length) in pairs {
@@ -127,79 +126,5 @@ struct BoundedAddr {
 
 /// The URL of a relay.
 pub(crate) fn relay<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let text = Option::<Text<RELAY_BYTES>>::deserialize(from)?;
-    Ok(text.map(|text| text.0))
-}
-
-/// A text of at most `MAX` bytes.
-pub(crate) fn text<'de, D, const MAX: usize>(from: D) -> Result<String, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    Text::<MAX>::deserialize(from).map(|text| text.0)
-}
-
-/// A list of at most `MAX` items.
-fn list<'de, D, T, const MAX: usize>(from: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    from.deserialize_seq(List::<T, MAX>(PhantomData))
-}
-
-struct List<T, const MAX: usize>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at most {MAX} items")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
-        if let Some(count) = items.size_hint().filter(|count| *count > MAX) {
-            return Err(A::Error::invalid_length(count, &self));
-        }
-        // The count is a claim: memory grows with what is really there.
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            if list.len() == MAX {
-                return Err(A::Error::invalid_length(MAX + 1, &self));
-            }
-            list.push(item);
-        }
-        Ok(list)
-    }
-}
-
-struct Text<const MAX: usize>(String);
-
-impl<const MAX: usize> Serialize for Text<MAX> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&self.0)
-    }
-}
-
-impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(TextVisitor::<MAX>)
-    }
-}
-
-struct TextVisitor<const MAX: usize>;
-
-impl<const MAX: usize> Visitor<'_> for TextVisitor<MAX> {
-    type Value = Text<MAX>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a text of at most {MAX} bytes")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Text<MAX>, E> {
-        if text.len() > MAX {
-            return Err(E::invalid_length(text.len(), &self));
-        }
-        Ok(Text(text.to_owned()))
-    }
+    optional_text::<_, RELAY_BYTES>(from)
 }
