@@ -10,7 +10,7 @@ use potluck_link::Finder;
 use potluck_proto::directory::tracker::{Query, Sort};
 use tokio::time::timeout;
 
-use super::{Directory, Group, Located, Provider};
+use super::{Directory, Group, Provider};
 use crate::error::ServiceError;
 
 /// The directories of the networks that a node is in.
@@ -115,18 +115,6 @@ impl Directories {
         let mut all: Vec<(NetworkId, Provider)> = answers.await.into_iter().flatten().collect();
         all.sort_by_key(|(_, provider)| (!provider.online, provider.partial));
         all
-    }
-
-    /// Where a peer is, in the first network that knows; one where it is online is preferred.
-    pub async fn resolve(&self, peer: PeerId) -> Option<(NetworkId, Located)> {
-        let directories = self.of(&[]);
-        let answers = join_all(directories.iter().map(|directory| async move {
-            let located = within(directory.resolve(peer)).await.ok().flatten()?;
-            Some((directory.network(), located))
-        }));
-        let mut known: Vec<_> = answers.await.into_iter().flatten().collect();
-        known.sort_by_key(|(_, located)| (!located.online, u64::MAX - located.last_seen_ms));
-        known.into_iter().next()
     }
 }
 

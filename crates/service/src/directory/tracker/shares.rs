@@ -37,10 +37,6 @@ impl Shares {
     /// Takes a share, new or changed, and signs its head.
     pub(super) fn publish(&self, what: Announcement) -> Result<Published, ServiceError> {
         let sequence = self.store.next_sequence(now_ms())?;
-        self.publish_as(what, sequence)
-    }
-
-    fn publish_as(&self, what: Announcement, sequence: u64) -> Result<Published, ServiceError> {
         let expires_ms = now_ms() + limits::RECORD_LIFETIME.as_millis() as u64;
         let mut listed = self.lock();
         let entries = what.entries.as_ref().clone();
