@@ -201,6 +201,34 @@ pub const ASK_WAIT_TIME: Duration = Duration::from_secs(3);
 /// Peers that are banned from one tracker.
 pub const BANNED: usize = 100_000;
 
+// The circle of a Chord or ring network.
+
+/// Peers named in one message of the circle: a successor list twice as long as usual.
+pub const RING_CONTACTS: usize = 32;
+/// Records in one message: the frame's bytes are what limits them.
+pub const RING_RECORDS: usize = 1024;
+/// Names of records in one message: 40 bytes each, half a frame.
+pub const RING_NAMES: usize = 4096;
+/// Parts into which a range of the circle is cut to find where two peers differ.
+pub const RING_PARTS: usize = 16;
+/// Bytes of records in one message: other frames need not wait long behind it.
+pub const RING_BATCH_BYTES: usize = 192 * 1024;
+/// Bytes of one record: a page of entries with what goes around it.
+pub const RING_RECORD_BYTES: usize = 128 * 1024;
+/// Bytes of records under one key before new ones are split over sixteen others: a search looks
+/// through them all.
+pub const RING_KEY_BYTES: usize = 1024 * 1024;
+/// Bytes of records that a peer keeps for one network, in memory and on disk.
+pub const RING_BYTES: usize = 256 * 1024 * 1024;
+/// Calls of ours that wait for an answer at a time.
+pub const RING_CALLS: usize = 256;
+/// Calls of one peer per second in the long run, and at once before that rate holds.
+pub const RING_CALLS_PER_PEER: u32 = 200;
+/// Lookups of ours at a time; more wait.
+pub const RING_LOOKUPS: usize = 64;
+/// Peers that are remembered to find the circle again, on disk.
+pub const RING_KNOWN: usize = 64;
+
 // P2P-CI/1.0, the classic course protocol: clear text from clients that nobody authenticates.
 
 /// A line of a P2P-CI message, bytes: the longest name below a share and its header's name.

@@ -1,4 +1,5 @@
 //! Who has what, always: what peers publish, and the directories that hand it on.
 
+pub mod chord;
 pub mod record;
 pub mod tracker;
