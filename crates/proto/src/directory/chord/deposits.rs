@@ -65,13 +65,16 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         let mut taken = Vec::new();
         for (index, (key, record)) in records.into_iter().enumerate() {
             let kept = if self.owns(key) {
-                self.keep(now, key, record.clone(), out)
+                self.keep(now, key, record.clone(), false, out)
             } else {
                 Err(Reject::NotMine)
             };
-            results.push(kept.map(|()| 1));
+            let below = record.removes() && self.shelf.is_full(key);
+            results.push(if below { kept.and(Err(Reject::Full)) } else { kept.map(|()| 1) });
             if kept.is_ok() {
                 taken.push((index, key, record));
+            } else if kept == Err(Reject::Full) {
+                self.shelf.note_split(key);
             }
         }
         let id = self.serial();
@@ -144,12 +147,14 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         }
     }
 
-    /// Keeps a record, if it may stand under this key and is not older than what is there.
+    /// Keeps a record, or a copy that its owner has taken, if it may stand under this key and is not
+    /// older than what is there.
     pub(super) fn keep(
         &mut self,
         now: Time,
         key: RingId,
         record: V,
+        copy: bool,
         out: &mut Out<P, V>,
     ) -> Result<(), Reject> {
         let now_ms = self.now_ms(now);
@@ -157,7 +162,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             return Err(Reject::Bad);
         }
         // The cheap question first: most of what comes again is there already.
-        if !self.shelf.judge(key, &record)? {
+        if !self.shelf.judge(key, &record, copy)? {
             return Ok(());
         }
         record.check(&self.rules, key, now_ms)?;

@@ -206,7 +206,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         for (key, record) in records {
             if self.owns(key) {
                 // A record that may not be kept is the other's mistake, and stays there.
-                let _: Result<(), Reject> = self.keep(now, key, record, out);
+                let _: Result<(), Reject> = self.keep(now, key, record, true, out);
             }
         }
         self.fetch(now, with, rest, out);

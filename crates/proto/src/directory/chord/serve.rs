@@ -44,7 +44,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             Request::Copy { records } => {
                 let kept = records
                     .into_iter()
-                    .map(|(key, record)| self.keep(now, key, record, out).map(|()| 1));
+                    .map(|(key, record)| self.keep(now, key, record, true, out).map(|()| 1));
                 Reply::Stored(kept.collect())
             }
             Request::Ask { key, question } => {

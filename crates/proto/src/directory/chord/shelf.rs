@@ -1,6 +1,6 @@
 //! The records that one peer keeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use potluck_base::limits;
 
@@ -11,6 +11,8 @@ pub(super) struct Shelf<V> {
     kept: BTreeMap<(RingId, Slot), Kept<V>>,
     /// Bytes under each key that has several records.
     sizes: BTreeMap<RingId, usize>,
+    /// Keys under which there was no room once: others stand under the keys below since.
+    split: BTreeSet<RingId>,
     bytes: usize,
 }
 
@@ -24,7 +26,7 @@ const LAST: Slot = Slot([0xff; 16]);
 
 impl<V: Value> Shelf<V> {
     pub(super) fn new() -> Self {
-        Self { kept: BTreeMap::new(), sizes: BTreeMap::new(), bytes: 0 }
+        Self { kept: BTreeMap::new(), sizes: BTreeMap::new(), split: BTreeSet::new(), bytes: 0 }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -48,9 +50,16 @@ impl<V: Value> Shelf<V> {
         self.kept.range((key, FIRST)..=(key, LAST)).map(|(_, kept)| &kept.record)
     }
 
-    /// Whether there is no room for more under a key.
+    /// Whether there is no room for more under a key, or was none: what was sent on then would be
+    /// missed if the key counted as whole again.
     pub(super) fn is_full(&self, key: RingId) -> bool {
-        self.size(key) + limits::RING_RECORD_BYTES > limits::RING_KEY_BYTES
+        self.split.contains(&key)
+            || self.size(key) + limits::RING_RECORD_BYTES > limits::RING_KEY_BYTES
+    }
+
+    /// Something was sent on for want of room.
+    pub(super) fn note_split(&mut self, key: RingId) {
+        self.split.insert(key);
     }
 
     fn size(&self, key: RingId) -> usize {
@@ -62,8 +71,9 @@ impl<V: Value> Shelf<V> {
         self.insert(key, record);
     }
 
-    /// Whether a record may be kept; whether it would be new, or the same is there already.
-    pub(super) fn judge(&self, key: RingId, record: &V) -> Result<bool, Reject> {
+    /// Whether a record may be kept; whether it would be new, or the same is there already. What an
+    /// owner has taken has room with those who keep copies.
+    pub(super) fn judge(&self, key: RingId, record: &V, copy: bool) -> Result<bool, Reject> {
         let bytes = record.bytes();
         let before = self.kept.get(&(key, record.slot()));
         match before.map(|kept| kept.record.version()) {
@@ -77,7 +87,7 @@ impl<V: Value> Shelf<V> {
             Err(Reject::Bad)
         } else if self.bytes + bytes > limits::RING_BYTES {
             Err(Reject::Busy)
-        } else if self.is_full(key) {
+        } else if self.is_full(key) && !record.removes() && !copy {
             Err(Reject::Full)
         } else {
             Ok(true)
@@ -87,7 +97,9 @@ impl<V: Value> Shelf<V> {
     /// Puts a record in, in place of one with the same slot.
     pub(super) fn insert(&mut self, key: RingId, record: V) {
         let slot = record.slot();
-        self.remove(key, slot);
+        if let Some(before) = self.kept.get(&(key, slot)) {
+            self.take_off(key, before.record.bytes());
+        }
         let hash = Digest::hash(key, slot, record.version());
         self.bytes += record.bytes();
         *self.sizes.entry(key).or_default() += record.bytes();
@@ -96,14 +108,18 @@ impl<V: Value> Shelf<V> {
 
     pub(super) fn remove(&mut self, key: RingId, slot: Slot) {
         if let Some(gone) = self.kept.remove(&(key, slot)) {
-            let bytes = gone.record.bytes();
-            self.bytes -= bytes;
-            if let Some(size) = self.sizes.get_mut(&key) {
-                *size = size.saturating_sub(bytes);
-                if *size == 0 {
-                    self.sizes.remove(&key);
-                }
+            self.take_off(key, gone.record.bytes());
+            if self.size(key) == 0 {
+                self.sizes.remove(&key);
+                self.split.remove(&key);
             }
+        }
+    }
+
+    fn take_off(&mut self, key: RingId, bytes: usize) {
+        self.bytes -= bytes;
+        if let Some(size) = self.sizes.get_mut(&key) {
+            *size = size.saturating_sub(bytes);
         }
     }
 
@@ -175,8 +191,8 @@ mod tests {
         let before = shelf.bytes();
         shelf.insert(RingId(7), Note::new(7, 2));
         assert_eq!((shelf.count(), shelf.bytes()), (1, before));
-        assert_eq!(shelf.judge(RingId(7), &Note::new(7, 1)), Err(Reject::Stale));
-        assert_eq!(shelf.judge(RingId(7), &Note::new(7, 2)), Ok(false));
+        assert_eq!(shelf.judge(RingId(7), &Note::new(7, 1), false), Err(Reject::Stale));
+        assert_eq!(shelf.judge(RingId(7), &Note::new(7, 2), false), Ok(false));
         shelf.remove(RingId(7), Note::new(7, 2).slot());
         assert_eq!((shelf.count(), shelf.bytes()), (0, 0));
     }

@@ -44,6 +44,12 @@ pub trait Value: Clone + fmt::Debug {
     /// Whether it may stand under this key: signatures, lifetime, that the key is its own.
     fn check(&self, rules: &Self::Rules, key: RingId, now_ms: u64) -> Result<(), Reject>;
 
+    /// Whether it takes others away: it is kept where there is no more room too, and goes to the
+    /// keys below besides.
+    fn removes(&self) -> bool {
+        false
+    }
+
     /// The same record under other keys, in parts, for when there is no more room under this one;
     /// nothing if it cannot be split.
     fn split(&self, rules: &Self::Rules) -> Vec<(RingId, Self)>;

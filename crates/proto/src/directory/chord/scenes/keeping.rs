@@ -152,6 +152,23 @@ fn what_finds_no_room_under_its_key_goes_under_others() {
     let under: Vec<_> = town.node(340).records().filter(|(key, _)| *key == place(300)).collect();
     assert!((8..=10).contains(&under.len()), "{}", under.len());
     assert!(results.iter().any(|(key, ..)| *key != place(300)));
+
+    // What takes others away goes to both, and the key stays split when it has room again.
+    let parts = (0..16).map(|part| place(700 + part)).collect();
+    let removal = Note { removes: true, parts, ..Note::new(99, 1) };
+    let results = town.put(100, vec![(place(300), removal)]);
+    assert_eq!(results.iter().filter(|(_, _, result)| result.is_ok()).count(), 16);
+    let has = |key: u128| {
+        town.node(town.owner(place(key)).0)
+            .records()
+            .any(|(under, note)| under == place(key) && note.slot == 99)
+    };
+    assert!(has(300) && has(700) && has(715));
+    for slot in 0..9 {
+        town.put(100, vec![(place(300), Note { bytes: 10, ..Note::new(slot, 2) })]);
+    }
+    let late = Note { parts: vec![place(710)], ..Note::new(50, 1) };
+    assert_eq!(town.put(100, vec![(place(300), late)])[0].0, place(710));
 }
 
 #[test]

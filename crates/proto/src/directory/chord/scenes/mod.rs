@@ -42,6 +42,7 @@ pub(super) struct Note {
     /// The keys of its parts, if it can be split.
     pub(super) parts: Vec<RingId>,
     pub(super) bad: bool,
+    pub(super) removes: bool,
 }
 
 impl Note {
@@ -54,6 +55,7 @@ impl Note {
             expires_ms: u64::MAX,
             parts: Vec::new(),
             bad: false,
+            removes: false,
         }
     }
 }
@@ -81,6 +83,10 @@ impl Value for Note {
 
     fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn removes(&self) -> bool {
+        self.removes
     }
 
     fn check(&self, (): &(), _key: RingId, _now_ms: u64) -> Result<(), Reject> {
