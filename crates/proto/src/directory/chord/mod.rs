@@ -10,6 +10,7 @@
 //! member says is checked where it can be (signatures, ranges, several ways to one key).
 
 mod id;
+pub mod index;
 mod message;
 mod values;
 
