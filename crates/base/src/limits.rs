@@ -232,6 +232,8 @@ pub const RING_CALLS: usize = 256;
 pub const RING_CALLS_PER_PEER: u32 = 200;
 /// Lookups of ours at a time; more wait.
 pub const RING_LOOKUPS: usize = 64;
+/// Lookups of ours that wait for their turn; more come to nothing at once.
+pub const RING_LOOKUPS_WAITING: usize = 4096;
 /// Peers that are remembered to find the circle again, on disk.
 pub const RING_KNOWN: usize = 64;
 
