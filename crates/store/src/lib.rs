@@ -391,6 +391,11 @@ impl Store {
         stored::drop_claims(&self.0, content, gone)
     }
 
+    /// Deletes what is here of a file that is to be held; it is to be held all the same.
+    pub fn discard_held(&self, content: &ContentId) -> Result<(), StoreError> {
+        stored::discard(&self.0, content)
+    }
+
     /// Deletes whatever lies among the files that are held for others and is not to be held.
     pub fn tidy_held(&self) -> Result<(), StoreError> {
         stored::tidy(&self.0)

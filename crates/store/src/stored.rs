@@ -230,6 +230,14 @@ pub(crate) fn drop_claims(
     Ok(last)
 }
 
+/// Deletes what is here of a file that is to be held: it is fetched afresh.
+pub(crate) fn discard(store: &Arc<Inner>, content: &ContentId) -> Result<(), StoreError> {
+    delete_file(store, content)?;
+    store.db.transaction(|tx| forget_downloads(tx, content))?;
+    store.forget_share(content);
+    Ok(())
+}
+
 /// Deletes what is here of a file that is held, whole or in part.
 fn delete_file(store: &Arc<Inner>, content: &ContentId) -> Result<(), StoreError> {
     let path = folder(store)?;
