@@ -148,11 +148,14 @@ impl Networks {
         }
         let next = {
             let saved = joined.saved();
-            if saved.revocations.is_revoked(&peer) {
-                return Ok(saved.revocations.number());
+            // One that came into force just now may not be kept yet.
+            let in_force = self.parts.memberships.revocations(&saved.id());
+            let last = in_force.unwrap_or_else(|| saved.revocations.clone());
+            if last.is_revoked(&peer) {
+                return Ok(last.number());
             }
             let (key, by) = (&self.parts.secret, saved.membership.clone());
-            saved.revocations.next(key, by, [peer], now_ms())?
+            last.next(key, by, [peer], now_ms())?
         };
         let number = next.number();
         for attempt in 1.. {
