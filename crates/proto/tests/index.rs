@@ -34,12 +34,16 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
+fn bytes_of<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("writing to memory does not fail")
+}
+
 #[track_caller]
 fn pictured<T>(value: &T, picture: &str)
 where
     T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
 {
-    let bytes = postcard::to_allocvec(value).unwrap();
+    let bytes = bytes_of(value);
     assert_eq!(hex(&bytes), picture.replace(' ', ""));
     assert_eq!(postcard::from_bytes::<T>(&bytes).as_ref(), Ok(value));
     for end in 0..bytes.len() {
@@ -244,7 +248,7 @@ fn answers_look_like_this() {
 #[test]
 fn lists_and_texts_beyond_their_limits_are_refused() {
     fn reads<T: Serialize + DeserializeOwned>(value: &T) -> bool {
-        postcard::from_bytes::<T>(&postcard::to_allocvec(value).unwrap()).is_ok()
+        postcard::from_bytes::<T>(&bytes_of(value)).is_ok()
     }
     let told = |told| reads(&Answer { told, full: false });
     let all = |count| reads(&Record::Files(Box::new(files(Entries::All(vec![entry(); count])))));
@@ -273,8 +277,7 @@ fn lists_and_texts_beyond_their_limits_are_refused() {
     assert!(uses(limits::RING_REDEMPTIONS) && !uses(limits::RING_REDEMPTIONS + 1));
     let heads = |count| told(Told::Shares { shares: vec![signed(head()); count], more: false });
     assert!(heads(limits::BROWSE_ENTRIES) && !heads(limits::BROWSE_ENTRIES + 1));
-    let way = |steps: u8, bits: u16| {
-        postcard::from_bytes::<Path>(&postcard::to_allocvec(&(steps, bits)).unwrap()).is_ok()
-    };
+    let way =
+        |steps: u8, bits: u16| postcard::from_bytes::<Path>(&bytes_of(&(steps, bits))).is_ok();
     assert!(way(4, u16::MAX) && !way(5, 0) && !way(1, 16));
 }

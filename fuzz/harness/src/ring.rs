@@ -80,7 +80,7 @@ pub fn answer(bytes: &[u8]) -> bool {
             listing.told(asked.id, Some(answer.clone()), NOW_MS);
         }
     }
-    for provider in providers.finish(&|_| (There::default(), None)) {
+    for provider in providers.finish(&|_| There::default(), &|_| None) {
         assert_eq!(provider.hit.entry.content, ContentId([7; 32]));
     }
     for head in shares.finish() {
