@@ -14,6 +14,7 @@ mod calls;
 mod deposits;
 mod fingers;
 mod id;
+pub mod index;
 mod lookups;
 mod message;
 mod puts;
