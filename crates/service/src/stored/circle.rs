@@ -19,7 +19,10 @@ pub trait Circle: Send + Sync {
     fn put(&self, deposit: Signed<Deposit>) -> Answer<'_, Put>;
 
     /// All deposits that are kept here at the moment, those that were taken back too; verified.
-    fn kept(&self) -> watch::Receiver<Arc<Vec<Signed<Deposit>>>>;
+    fn kept(&self) -> Vec<Signed<Deposit>>;
+
+    /// Changes whenever those are others.
+    fn changes(&self) -> watch::Receiver<u64>;
 
     /// Who keeps the key of a content, in order: its owner, and those behind it.
     fn keepers(&self, content: ContentId) -> Answer<'_, Vec<PeerId>>;

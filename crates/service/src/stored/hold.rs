@@ -27,6 +27,8 @@ use crate::error::ServiceError;
 
 /// Pause between two looks whether this node has entered or left a network.
 const CIRCLES_EVERY: Duration = Duration::from_secs(2);
+/// How long changes of what is kept are gathered before they are looked at.
+const GATHER: Duration = Duration::from_millis(20);
 /// Circles that are asked who keeps a key, at a time.
 const LOOKUPS_AT_A_TIME: usize = 16;
 
@@ -152,18 +154,18 @@ impl StoredService {
             if thorough {
                 (known, due) = (networks, Instant::now() + around(self.pace.look));
             }
-            let mut lists: Vec<_> = circles.iter().map(|circle| circle.kept()).collect();
+            let mut changes: Vec<_> = circles.iter().map(|circle| circle.changes()).collect();
+            changes.iter_mut().for_each(|changes| changes.mark_unchanged());
             let mut kept = Vec::new();
-            for (circle, list) in circles.iter().zip(&mut lists) {
-                let all = Arc::clone(&list.borrow_and_update());
-                let each = all.iter().take(limits::HELD_FILES).cloned();
+            for circle in &circles {
+                let each = circle.kept().into_iter().take(limits::HELD_FILES);
                 kept.extend(each.map(|signed| Kept { circle: Arc::clone(circle), signed }));
             }
             if let Err(error) = self.look(kept, thorough).await {
                 tracing::warn!(%error, "what is held for others cannot be looked after");
             }
             let next = due.min(Instant::now() + CIRCLES_EVERY).min(self.next_fetch(due));
-            let changed = lists.iter_mut().map(|list| Box::pin(list.changed()));
+            let changed = changes.iter_mut().map(|changes| Box::pin(changes.changed()));
             let changed: Vec<_> = changed.collect();
             let changed = async move {
                 // One that ends belongs to a network that was left: that is seen soon enough.
@@ -173,7 +175,8 @@ impl StoredService {
                 }
             };
             tokio::select! {
-                () = changed => {}
+                // Many come at once, or none.
+                () = changed => tokio::time::sleep(GATHER).await,
                 () = self.kick.notified() => {}
                 () = tokio::time::sleep_until(next) => {}
             }

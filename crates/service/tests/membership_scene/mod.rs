@@ -59,7 +59,7 @@ pub fn network() -> NetworkId {
     key(NETWORK).network_id()
 }
 
-fn record_of(network: u8) -> Signed<NetworkRecord> {
+pub fn record_of(network: u8) -> Signed<NetworkRecord> {
     let record = NetworkRecord {
         network: key(network).network_id(),
         name: "Reading group".to_owned(),
