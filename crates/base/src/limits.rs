@@ -79,6 +79,12 @@ pub const META_TIME: Duration = Duration::from_secs(10);
 pub const NETWORK_NAME_BYTES: usize = 64;
 /// Trackers named by one network record: each is dialled, and its key is tried on admissions.
 pub const NETWORK_TRACKERS: usize = 8;
+/// Peers that may be to keep each record of a network without trackers: each copy is sent and kept.
+pub const REPLICAS_MAX: u8 = 8;
+/// How many keep it if nobody says otherwise: two may fail at once.
+pub const REPLICAS: u8 = 3;
+/// Members named by one invite, for whoever comes to find the others.
+pub const INVITE_CONTACTS: usize = 8;
 /// Relays named by one network record.
 pub const NETWORK_RELAYS: usize = 8;
 /// Bytes of a relay's URL: a host name of 253 characters, a scheme and a port.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::{SecretKey, Signature};
 use crate::member::{Basis, Capability, Membership, MembershipError, Redemption, Role};
-use crate::record::{NetworkRecord, address};
+use crate::record::{NetworkRecord, address, contacts};
 use crate::revocation::Revocations;
 use crate::signed::Signed;
 use crate::text::{TextError, TextForm};
@@ -26,7 +26,14 @@ pub struct Invite {
     pub record: Signed<NetworkRecord>,
     /// The right to join; none for an open network.
     pub grant: Option<Grant>,
+    /// Members that were there when it was made, whoever made it first; for a network without
+    /// trackers, at most [`limits::INVITE_CONTACTS`]. Hints that nobody signed: a link shows who a
+    /// peer is, and its claim that it is a member.
+    pub contacts: Vec<PeerAddr>,
 }
+
+/// Addresses of each member that an invite names: it is typed and read out.
+const CONTACT_ADDRS: usize = 4;
 
 /// The right to join a network.
 #[derive(Clone, PartialEq, Eq)]
@@ -90,12 +97,23 @@ impl Invite {
             issuer: inviter.peer,
         };
         let capability = Signed::sign(inviter_key, capability);
-        Ok(Self { record, grant: Some(Grant { inviter, capability, secret: seed }) })
+        let grant = Some(Grant { inviter, capability, secret: seed });
+        Ok(Self { record, grant, contacts: Vec::new() })
     }
 
     /// Tells of an open network.
     pub fn open(record: Signed<NetworkRecord>) -> Self {
-        Self { record, grant: None }
+        Self { record, grant: None, contacts: Vec::new() }
+    }
+
+    /// The same invite with members to enter by; those that are too many are left out.
+    pub fn with_contacts(mut self, contacts: impl IntoIterator<Item = PeerAddr>) -> Self {
+        let contacts = contacts.into_iter().take(limits::INVITE_CONTACTS).map(|mut contact| {
+            contact.direct.truncate(CONTACT_ADDRS);
+            contact
+        });
+        self.contacts = contacts.collect();
+        self
     }
 
     /// What `peer` becomes with this invite, once the directory has counted it.
@@ -114,12 +132,16 @@ impl Invite {
     }
 }
 
-/// An invite's form in bytes: what follows from the rest is left out.
+/// An invite's form in bytes: what follows from the rest is left out. If there are contacts, they
+/// follow.
 #[derive(Serialize, Deserialize)]
 struct InviteForm {
     record: Signed<NetworkRecord>,
     grant: Option<GrantForm>,
 }
+
+#[derive(Deserialize)]
+struct Contacts(#[serde(deserialize_with = "contacts")] Vec<PeerAddr>);
 
 #[derive(Serialize, Deserialize)]
 struct GrantForm {
@@ -158,7 +180,11 @@ impl GrantForm {
 impl fmt::Display for Invite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let grant = self.grant.as_ref().map(GrantForm::of);
-        f.write_str(&INVITE.print(&bytes_of(&InviteForm { record: self.record.clone(), grant })))
+        let mut bytes = bytes_of(&InviteForm { record: self.record.clone(), grant });
+        if !self.contacts.is_empty() {
+            bytes.extend(bytes_of(&self.contacts));
+        }
+        f.write_str(&INVITE.print(&bytes))
     }
 }
 
@@ -169,14 +195,22 @@ impl FromStr for Invite {
     /// up, or come from somebody who was revoked since.
     fn from_str(text: &str) -> Result<Self, TextError> {
         let body = INVITE.read(text)?;
-        let form: InviteForm = whole(&INVITE, &body)?;
+        let (form, rest) = postcard::take_from_bytes::<InviteForm>(&body)
+            .map_err(|_| INVITE.invalid("it has the wrong fields"))?;
+        let contacts = match rest {
+            [] => Vec::new(),
+            rest => whole::<Contacts>(&INVITE, rest)?.0,
+        };
+        if contacts.is_empty() && !rest.is_empty() {
+            return Err(INVITE.invalid("it has the wrong fields"));
+        }
         let record =
             form.record.record().map_err(|_| INVITE.invalid("its network did not sign it"))?;
         let grant = form.grant.map(|grant| grant.open(record));
         if let Some(grant) = &grant {
             grant.check(record)?;
         }
-        Ok(Self { grant, record: form.record })
+        Ok(Self { grant, record: form.record, contacts })
     }
 }
 

@@ -91,8 +91,8 @@ pub struct Redemption {
     pub invite: PeerId,
     /// Who redeems it.
     pub peer: PeerId,
-    /// When, by the clock of that peer, in milliseconds since 1970. For people; nothing hangs on
-    /// it.
+    /// When, by the clock of that peer, in milliseconds since 1970. In a network without trackers
+    /// it must lie in the invite's time.
     pub at_ms: u64,
 }
 
@@ -132,7 +132,7 @@ pub enum Basis {
         capability: Signed<Capability>,
         /// Who accepted.
         redemption: Signed<Redemption>,
-        /// That the directory counted it; none until then.
+        /// That a tracker counted it; none until then, and in a network without trackers.
         admission: Option<Signed<Admission>>,
     },
     /// The network is open.
@@ -177,6 +177,9 @@ pub enum MembershipError {
     /// The network takes nobody without an invite.
     #[error("this network is by invitation")]
     Closed,
+    /// It was redeemed before the invite's time or after it.
+    #[error("the invite was not redeemed in its time")]
+    OutOfTime,
     /// No tracker of the network has counted the invite's use, or it counted too many.
     #[error("the invite's use was not counted by a tracker of this network")]
     NotAdmitted,
@@ -239,7 +242,7 @@ impl Membership {
     /// Who it is in this network.
     ///
     /// Each signature up to the network's key is checked, and that each invite's use was counted by
-    /// a tracker of the record. The peer itself must not be revoked (an owner cannot be); who
+    /// a tracker of the record; if it has none, that it was redeemed in time. The peer itself must not be revoked (an owner cannot be); who
     /// invited it may have been revoked later. The record is one whose signature was checked.
     pub fn verify(
         &self,
@@ -330,8 +333,12 @@ impl Membership {
             Basis::Invited { inviter, capability, redemption, admission } => {
                 let theirs = inviter.role_in(record)?;
                 let granted = self.granted(record, inviter, theirs, capability, redemption)?;
-                let admission = admission.as_ref().ok_or(MembershipError::NotAdmitted)?;
-                self.check_admission(record, granted, admission)?;
+                if record.replicas().is_some() {
+                    check_time(granted, redemption.value.at_ms)?;
+                } else {
+                    let admission = admission.as_ref().ok_or(MembershipError::NotAdmitted)?;
+                    self.check_admission(record, granted, admission)?;
+                }
                 Ok(granted.role)
             }
         }
@@ -382,6 +389,14 @@ impl Membership {
         let by_tracker = || record.trackers().iter().any(|t| admission.verify(&t.id).is_ok());
         if counted && in_time && by_tracker() { Ok(()) } else { Err(MembershipError::NotAdmitted) }
     }
+}
+
+/// Whether an invite was redeemed in its time, as far as who redeemed it says so: without trackers
+/// there is no other clock.
+fn check_time(granted: &Capability, at_ms: u64) -> Result<(), MembershipError> {
+    let from = granted.issued_ms.saturating_sub(skew_ms());
+    let until = granted.expires_ms.saturating_add(skew_ms());
+    if (from..=until).contains(&at_ms) { Ok(()) } else { Err(MembershipError::OutOfTime) }
 }
 
 fn skew_ms() -> u64 {

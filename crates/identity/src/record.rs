@@ -27,6 +27,16 @@ pub enum DirectoryKind {
         #[serde(deserialize_with = "trackers")]
         trackers: Vec<PeerAddr>,
     },
+    /// The members themselves, on a circle with finger tables.
+    Chord {
+        /// How many of them keep each record: 1 to [`limits::REPLICAS_MAX`].
+        replicas: u8,
+    },
+    /// The members themselves, on a circle on which each knows only those beside it.
+    Ring {
+        /// How many of them keep each record: 1 to [`limits::REPLICAS_MAX`].
+        replicas: u8,
+    },
 }
 
 /// What a network is. Signed by the network's key; the record with the highest sequence counts.
@@ -67,6 +77,9 @@ pub enum RecordError {
     /// It names no tracker, too many, or one twice.
     #[error("the network names no tracker, one of them twice, or too many")]
     Trackers,
+    /// Nobody is to keep its records, or too many are.
+    #[error("the network's records are to be kept by nobody, or by too many")]
+    Replicas,
     /// It has a relay that is no URL, or too many.
     #[error("the network names a relay that is no URL, or too many")]
     Relays,
@@ -85,6 +98,15 @@ impl NetworkRecord {
     pub fn trackers(&self) -> &[PeerAddr] {
         match &self.directory {
             DirectoryKind::Tracker { trackers } => trackers,
+            DirectoryKind::Chord { .. } | DirectoryKind::Ring { .. } => &[],
+        }
+    }
+
+    /// How many members keep each record, if the members themselves are the directory.
+    pub fn replicas(&self) -> Option<u8> {
+        match self.directory {
+            DirectoryKind::Tracker { .. } => None,
+            DirectoryKind::Chord { replicas } | DirectoryKind::Ring { replicas } => Some(replicas),
         }
     }
 
@@ -99,6 +121,14 @@ impl NetworkRecord {
         if self.relays.len() > limits::NETWORK_RELAYS || !self.relays.iter().all(|r| is_relay(r)) {
             return Err(RecordError::Relays);
         }
+        match self.replicas() {
+            None => self.check_trackers(),
+            Some(replicas) if (1..=limits::REPLICAS_MAX).contains(&replicas) => Ok(()),
+            Some(_) => Err(RecordError::Replicas),
+        }
+    }
+
+    fn check_trackers(&self) -> Result<(), RecordError> {
         let trackers = self.trackers();
         if !(1..=limits::NETWORK_TRACKERS).contains(&trackers.len()) {
             return Err(RecordError::Trackers);
@@ -149,6 +179,12 @@ fn relays<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
 fn trackers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PeerAddr>, D::Error> {
     let trackers = bounded::list::<_, BoundedAddr, { limits::NETWORK_TRACKERS }>(from)?;
     Ok(trackers.into_iter().map(PeerAddr::from).collect())
+}
+
+/// Reads the peers of an invite, within limits.
+pub(crate) fn contacts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PeerAddr>, D::Error> {
+    let contacts = bounded::list::<_, BoundedAddr, { limits::INVITE_CONTACTS }>(from)?;
+    Ok(contacts.into_iter().map(PeerAddr::from).collect())
 }
 
 /// Reads a peer and its places, within limits.

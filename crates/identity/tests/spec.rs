@@ -111,6 +111,8 @@ fn the_limits_of_the_spec_are_those_of_the_code() {
     };
     line(limits::NETWORK_NAME_BYTES as u64, "limits::NETWORK_NAME_BYTES");
     line(limits::NETWORK_TRACKERS as u64, "limits::NETWORK_TRACKERS");
+    line(u64::from(limits::REPLICAS_MAX), "limits::REPLICAS_MAX");
+    line(limits::INVITE_CONTACTS as u64, "limits::INVITE_CONTACTS");
     line(limits::NETWORK_RELAYS as u64, "limits::NETWORK_RELAYS");
     line(limits::RELAY_URL_BYTES as u64, "limits::RELAY_URL_BYTES");
     line(limits::PEER_ADDRS as u64, "limits::PEER_ADDRS");

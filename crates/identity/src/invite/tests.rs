@@ -150,7 +150,7 @@ fn a_member_who_may_not_invite_cannot_forge_an_invite() {
     grant.capability.value.issuer = peer(ANN);
     grant.capability = Signed::sign(&key(ANN), grant.capability.value);
     let record = by_invitation().sign(&key(NETWORK)).unwrap();
-    let forged = Invite { record, grant: Some(grant) };
+    let forged = Invite { record, grant: Some(grant), contacts: Vec::new() };
     let why = "who made it may not invite to this role";
     let refused = Err(TextError::Invalid { what: "an invite", why });
     assert_eq!(read(&forged.to_string()), refused);
@@ -196,4 +196,53 @@ fn a_ticket_with_too_many_addresses_is_refused() {
     let why = "it has the wrong fields";
     let refused = Err(TextError::Invalid { what: "a tracker's ticket", why });
     assert_eq!(ticket.to_string().parse::<TrackerTicket>(), refused);
+}
+
+fn contacts(count: u8, places: usize) -> Vec<PeerAddr> {
+    let place = "192.0.2.7:41641".parse().unwrap();
+    let contact = |number| PeerAddr { id: peer(number), direct: vec![place; places], relay: None };
+    (100..100 + count).map(contact).collect()
+}
+
+#[test]
+fn an_invite_names_members_to_enter_by() {
+    let plain = to_ann();
+    let invite = plain.clone().with_contacts(contacts(2, 1));
+    assert_eq!(read(&invite.to_string()), Ok(invite.clone()));
+    assert_eq!(read(&plain.to_string()).unwrap().contacts, []);
+    assert_eq!(invite.with_contacts([]).to_string(), plain.to_string());
+    let many = plain.with_contacts(contacts(limits::INVITE_CONTACTS as u8 + 1, 9));
+    assert_eq!(many.contacts.len(), limits::INVITE_CONTACTS);
+    assert!(many.contacts.iter().all(|contact| contact.direct.len() == CONTACT_ADDRS));
+    assert_eq!(read(&many.to_string()), Ok(many));
+}
+
+#[test]
+fn the_longest_chain_and_all_contacts_fit_into_a_text() {
+    let mut inviter = owner();
+    for index in 0..limits::MEMBERSHIP_DEPTH as u8 - 1 {
+        let by = if index == 0 { OWNER } else { 19 + index };
+        let next = invite(by, inviter, Role::Admin).redeem(peer(20 + index), NOW);
+        inviter = crate::scene::admit(next);
+    }
+    let last = 18 + limits::MEMBERSHIP_DEPTH as u8;
+    let mut all = contacts(limits::INVITE_CONTACTS as u8, CONTACT_ADDRS);
+    for contact in &mut all {
+        contact.relay = Some("u".repeat(limits::RELAY_URL_BYTES));
+    }
+    let text = invite(last, inviter, Role::Admin).with_contacts(all).to_string();
+    assert!(text.len() < limits::INVITE_CHARS, "{} characters", text.len());
+    assert!(read(&text).is_ok());
+}
+
+#[test]
+fn contacts_beyond_their_limits_are_refused() {
+    let why = "it has the wrong fields";
+    let refused = Err(TextError::Invalid { what: "an invite", why });
+    let many = contacts(limits::INVITE_CONTACTS as u8 + 1, 1);
+    let far = contacts(1, limits::PEER_ADDRS + 1);
+    for contacts in [many, far] {
+        let invite = Invite { contacts, ..to_ann() };
+        assert_eq!(read(&invite.to_string()), refused);
+    }
 }

@@ -202,8 +202,9 @@ fn only_a_tracker_of_the_record_admits() {
         assert_eq!(verdict(&by(other)), Err(MembershipError::NotAdmitted), "{other}");
     }
     let mut two = by_invitation();
-    let DirectoryKind::Tracker { trackers } = &mut two.directory;
+    let mut trackers = two.trackers().to_vec();
     trackers.push(PeerAddr::unknown(peer(EVE)));
+    two.directory = DirectoryKind::Tracker { trackers };
     assert_eq!(by(EVE).verify(&two, &nobody()), Ok(Role::Member));
 }
 
@@ -385,4 +386,49 @@ fn any_wrong_byte_is_noticed() {
         let verdict = Membership::decode(&wrong).and_then(|membership| verdict(&membership));
         assert!(verdict.is_err(), "byte {at}");
     }
+}
+
+/// The network without a tracker: its members are its directory.
+fn on_a_circle() -> NetworkRecord {
+    let mut record = by_invitation();
+    record.directory = DirectoryKind::Chord { replicas: 3 };
+    record
+}
+
+#[test]
+fn without_a_tracker_who_redeems_an_invite_in_its_time_is_a_member() {
+    let record = on_a_circle();
+    let signed = record.clone().sign(&key(NETWORK)).unwrap();
+    let invite = Invite::make(signed, &key(OWNER), owner(), Role::Admin, 1, NOW, NOW + DAY, [7; 32]);
+    let invite = invite.unwrap();
+    let at = |at_ms| invite.redeem(peer(ANN), at_ms).verify(&record, &nobody());
+    let skew = skew_ms();
+    for in_time in [NOW - skew, NOW, NOW + DAY, NOW + DAY + skew] {
+        assert_eq!(at(in_time), Ok(Role::Admin), "{in_time}");
+    }
+    for out_of_time in [0, NOW - skew - 1, NOW + DAY + skew + 1, u64::MAX] {
+        assert_eq!(at(out_of_time), Err(MembershipError::OutOfTime), "{out_of_time}");
+    }
+    let ann = invite.redeem(peer(ANN), NOW);
+    assert_eq!(ann.verify(&record, &revoking(&[ANN])), Err(MembershipError::Revoked(peer(ANN))));
+    assert_eq!(verdict(&ann), Err(MembershipError::NotAdmitted), "a tracker would count");
+    let moved = changed(&ann, |basis| parts(basis).2.value.at_ms += 1);
+    let wrong = Err(MembershipError::Signature(IdentityError::Signature));
+    assert_eq!(moved.verify(&record, &nobody()), wrong);
+}
+
+#[test]
+fn without_a_tracker_an_inviter_needs_no_admission_either() {
+    let record = on_a_circle();
+    let signed = record.clone().sign(&key(NETWORK)).unwrap();
+    let make = |by, inviter, role, seed| {
+        let made =
+            Invite::make(signed.clone(), &key(by), inviter, role, 1, NOW, NOW + DAY, [seed; 32]);
+        made.unwrap()
+    };
+    let ann = make(OWNER, owner(), Role::Admin, 7).redeem(peer(ANN), NOW);
+    let ben = make(ANN, ann, Role::Guest, 8).redeem(peer(BEN), NOW);
+    assert_eq!(ben.verify(&record, &nobody()), Ok(Role::Guest));
+    let (role, granted) = ben.may_be_admitted(&record, &nobody(), NOW).unwrap();
+    assert_eq!((role, granted.uses), (Role::Guest, 1));
 }

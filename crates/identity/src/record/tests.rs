@@ -6,8 +6,10 @@ use crate::scene::{NETWORK, by_invitation, key, peer};
 type Change = fn(&mut NetworkRecord);
 
 fn trackers_of(record: &mut NetworkRecord) -> &mut Vec<PeerAddr> {
-    let DirectoryKind::Tracker { trackers } = &mut record.directory;
-    trackers
+    match &mut record.directory {
+        DirectoryKind::Tracker { trackers } => trackers,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -82,4 +84,31 @@ fn trackers_are_known_by_their_keys() {
     let record = by_invitation();
     assert!(record.is_tracker(&peer(2)));
     assert!(!record.is_tracker(&peer(3)));
+}
+
+#[test]
+fn members_who_are_the_directory_keep_one_to_eight_copies() {
+    let kinds: [fn(u8) -> DirectoryKind; 2] =
+        [|replicas| DirectoryKind::Chord { replicas }, |replicas| DirectoryKind::Ring { replicas }];
+    for kind in kinds {
+        for (replicas, fits) in [(0, false), (1, true), (3, true), (8, true), (9, false)] {
+            let mut record = by_invitation();
+            record.directory = kind(replicas);
+            let read = Signed::sign(&key(NETWORK), record.clone());
+            let expected = if fits { Ok(&record) } else { Err(RecordError::Replicas) };
+            assert_eq!(read.record(), expected, "{replicas}");
+            assert_eq!((record.replicas(), record.trackers()), (Some(replicas), &[][..]));
+            assert!(!record.is_tracker(&peer(2)));
+        }
+    }
+    assert_eq!(by_invitation().replicas(), None);
+}
+
+#[test]
+fn kinds_of_directory_keep_their_numbers() {
+    let bytes = |kind: DirectoryKind| postcard::to_allocvec(&kind).unwrap();
+    assert_eq!(bytes(DirectoryKind::Tracker { trackers: Vec::new() }), [0, 0]);
+    assert_eq!(bytes(DirectoryKind::Chord { replicas: 3 }), [1, 3]);
+    assert_eq!(bytes(DirectoryKind::Ring { replicas: 5 }), [2, 5]);
+    assert!(postcard::from_bytes::<DirectoryKind>(&[3, 3]).is_err());
 }
