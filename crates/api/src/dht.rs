@@ -28,9 +28,9 @@ pub enum DhtCommand {
     },
     /// Tells the records that this node keeps. Answer: [`crate::Reply::DhtKeys`].
     Keys {
-        /// [`DhtKeys::after`] of the last answer, for the next page.
+        /// How many records to skip, for the next page.
         #[serde(default)]
-        after: Option<String>,
+        offset: u32,
         /// How many records to tell at most, 1 to 10,000.
         #[serde(default = "page")]
         limit: u32,
@@ -164,7 +164,7 @@ pub struct DhtFinger {
 pub struct DhtFound {
     /// The network.
     pub network: NetworkName,
-    /// What was looked for: `the place`, `the content`, `the peer` or `the word`.
+    /// What kind of thing was looked for.
     pub kind: DhtTarget,
     /// What was looked for, as it was understood.
     pub what: String,
@@ -227,9 +227,8 @@ pub struct DhtKeys {
     pub kinds: Vec<DhtKind>,
     /// The records of this page, by place.
     pub records: Vec<DhtRecord>,
-    /// What to hand to the next question, if there are more.
-    #[serde(default)]
-    pub after: Option<String>,
+    /// Whether there are more behind these.
+    pub more: bool,
 }
 
 /// How many records there are of one kind.
@@ -301,7 +300,7 @@ mod tests {
         let lookup: DhtCommand = serde_json::from_str(r#"{"type":"lookup","what":"a"}"#).unwrap();
         assert_eq!(lookup, DhtCommand::Lookup { what: "a".into(), word: false });
         let keys: DhtCommand = serde_json::from_str(r#"{"type":"keys"}"#).unwrap();
-        assert_eq!(keys, DhtCommand::Keys { after: None, limit: page() });
+        assert_eq!(keys, DhtCommand::Keys { offset: 0, limit: page() });
         assert!(serde_json::from_str::<DhtCommand>(r#"{"type":"keys","limits":3}"#).is_err());
     }
 }

@@ -67,6 +67,9 @@ impl NodeHandle {
             Command::Find { what, networks } => self.find(what, networks).await,
             Command::Browse(what) => self.browse(what).await,
             Command::Ping { peer, network, count } => self.ping(peer, network, count).await,
+            Command::DhtDo { .. } | Command::Store(_) | Command::StoredDo { .. } => {
+                Err(ApiError::internal("not yet"))
+            }
             Command::TrackerDo { what } => self.tracker_do(what).await,
             Command::Stop => {
                 self.inner.leave();

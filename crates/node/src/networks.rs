@@ -18,12 +18,13 @@ type Events = mpsc::Sender<Event>;
 
 impl NodeHandle {
     pub(crate) async fn network_create(&self, what: NetworkCreate) -> Result<Reply, ApiError> {
-        let ticket: TrackerTicket = what.tracker.parse().map_err(|error| {
-            ApiError::usage(format!("this is no tracker's ticket: {error}")).hint(
+        let ticket: TrackerTicket =
+            what.tracker.as_deref().unwrap_or_default().parse().map_err(|error| {
+                ApiError::usage(format!("this is no tracker's ticket: {error}")).hint(
                 "a tracker prints its ticket when it starts, and by \"potluck tracker ticket\"; \
                  it starts with \"pottr1\"",
             )
-        })?;
+            })?;
         let policy = if what.open { Policy::Open } else { Policy::Invite };
         let networks = &self.inner.networks;
         let made = networks.create(what.name, &ticket, policy, what.relays, what.nick).await;
@@ -220,7 +221,10 @@ impl NodeHandle {
             policy: policy_to_api(view.record.policy),
             directory: match view.record.directory {
                 DirectoryKind::Tracker { .. } => api::DirectoryKind::Tracker,
+                DirectoryKind::Chord { .. } => api::DirectoryKind::Chord,
+                DirectoryKind::Ring { .. } => api::DirectoryKind::Ring,
             },
+            circle: None,
             trackers: trackers
                 .map(|at| api::TrackerAddress { id: at.id, addresses: at.direct.clone() })
                 .collect(),
