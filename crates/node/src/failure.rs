@@ -68,10 +68,12 @@ fn kind(error: &ServiceError) -> ErrorKind {
         | ServiceError::NothingSelected(_)
         | ServiceError::SeveralNetworks
         | ServiceError::SeveralPeers(_)
+        | ServiceError::NoCircle(_)
         | ServiceError::NotPublishable(_)
         | ServiceError::Record(_) => ErrorKind::Usage,
         ServiceError::NetworkExists(_) | ServiceError::NickTaken { .. } => ErrorKind::Exists,
         ServiceError::TrackerAway { .. }
+        | ServiceError::CircleAway { .. }
         | ServiceError::DirectorySilent
         | ServiceError::TrackerNonsense => ErrorKind::Unreachable,
         ServiceError::Denied(denial) => kind_of_denial(denial),
@@ -148,6 +150,9 @@ fn hint(error: &ServiceError) -> Option<&'static str> {
         ServiceError::NothingFound(_) => "\"potluck search WORDS\" looks for parts of names",
         ServiceError::TrackerAway { .. } | ServiceError::DirectorySilent => {
             "is the tracker running, and can this device reach it? Transfers go on meanwhile"
+        }
+        ServiceError::CircleAway { .. } => {
+            "is another member running, and can this device reach it? An invite names some"
         }
         ServiceError::Denied(Denial::UsedUp | Denial::Expired) => {
             "ask a member for a new invite: potluck invite"

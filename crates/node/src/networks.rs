@@ -6,7 +6,7 @@ use potluck_api::{
 };
 use potluck_base::{NetworkId, PeerId};
 use potluck_identity::{DirectoryKind, Invite, Policy, Role, TrackerTicket};
-use potluck_service::directory::tracker::State;
+use potluck_service::directory::State;
 use potluck_service::networks::{View, Whom};
 use potluck_service::{ServiceError, now_ms};
 use tokio::sync::mpsc;
@@ -274,6 +274,7 @@ pub(crate) fn directory_state(state: &State) -> api::NetworkState {
             retry_in_ms: None,
         },
         State::Denied(denial) => api::NetworkState::Refused { why: denial.to_string() },
+        State::Away => api::NetworkState::Away,
         State::Expelled => {
             api::NetworkState::Refused { why: "this node is no longer a member".to_owned() }
         }

@@ -14,6 +14,8 @@ pub const VERSION: u16 = 1;
 pub const VERSION_MIN: u16 = 1;
 /// The feature bit of those who understand claims of membership and tracker messages.
 pub const FEATURE_NETWORKS: u64 = 1;
+/// The feature bit of those who understand what members of networks without trackers say.
+pub const FEATURE_CIRCLES: u64 = 2;
 /// Bytes of the name of a program, such as `potluck/0.1.0`.
 pub const AGENT_BYTES: usize = 64;
 /// Bytes of a relay's URL: a host name of 253 characters, a scheme and a port.

@@ -7,6 +7,7 @@ use potluck_base::{ContentId, NetworkId, PeerAddr, PieceRange, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::bounded;
+use crate::circle::CircleFrame;
 use crate::directory::tracker::{self, Claim};
 use crate::hello::{Hello, VERSION};
 use crate::swarm::Message;
@@ -81,6 +82,9 @@ pub enum Frame {
     Admitted(#[serde(deserialize_with = "list::<_, _, { limits::CLAIMS }>")] Vec<NetworkId>),
     /// Something between a tracker and a member.
     Tracker(Box<tracker::Message>),
+    /// Something between members of a network without trackers. Only for peers with
+    /// [`FEATURE_CIRCLES`](crate::FEATURE_CIRCLES).
+    Chord(Box<CircleFrame>),
 }
 
 /// What a [`Frame::MetaRequest`] asks for.

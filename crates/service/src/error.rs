@@ -117,6 +117,15 @@ pub enum ServiceError {
         /// Why.
         why: String,
     },
+    /// No member of a network without a tracker answers.
+    #[error("no member of the network can be asked: {why}")]
+    CircleAway {
+        /// Why.
+        why: String,
+    },
+    /// The network has a tracker.
+    #[error("the members of {0} are on no circle: it has a tracker")]
+    NoCircle(String),
     /// A directory takes too long.
     #[error("the directory does not answer")]
     DirectorySilent,

@@ -8,7 +8,7 @@ use potluck_proto::directory::tracker::registry::Event;
 use potluck_proto::swarm::GoneWhy;
 use tokio::sync::broadcast;
 
-use crate::directory::tracker::State;
+use crate::directory::State;
 
 /// Notices that wait for a slow listener; older ones are lost to it.
 const NOTICES_QUEUED: usize = 256;

@@ -9,6 +9,7 @@ mod before;
 mod begin;
 mod below;
 mod checkpoint;
+mod circles;
 mod db;
 mod disk;
 mod download;
@@ -60,6 +61,7 @@ use std::sync::atomic::AtomicBool;
 use potluck_base::{ContentId, NetworkId, ShareKey};
 
 pub use audience::Audience;
+pub use circles::{KeptRecord, RecordChange};
 pub use download::Download;
 pub use error::{ReadError, ReadFault, StoreError};
 #[cfg(any(test, feature = "faulty"))]
@@ -297,9 +299,45 @@ impl Store {
         networks::all(&self.0.db.read())
     }
 
-    /// Forgets a network; whether it was known.
+    /// Forgets a network and what was kept for it; whether it was known.
     pub fn remove_network(&self, network: &NetworkId) -> Result<bool, StoreError> {
-        networks::remove(&self.0.db.lock(), network)
+        self.0.db.transaction(|tx| {
+            circles::forget(tx, network)?;
+            networks::remove(tx, network)
+        })
+    }
+
+    /// The records that this node keeps for the circle of a network, those whose time is over at
+    /// `now_ms`, milliseconds since 1970, left out and forgotten.
+    pub fn circle_records(
+        &self,
+        network: &NetworkId,
+        now_ms: u64,
+    ) -> Result<Vec<KeptRecord>, StoreError> {
+        self.0.db.transaction(|tx| circles::records(tx, network, now_ms))
+    }
+
+    /// Changes what this node keeps for the circle of a network: all of it, in order, or nothing.
+    pub fn change_circle(
+        &self,
+        network: &NetworkId,
+        changes: &[RecordChange],
+    ) -> Result<(), StoreError> {
+        self.0.db.transaction(|tx| circles::change(tx, network, changes))
+    }
+
+    /// Where members of a network were seen, as it was kept.
+    pub fn circle_contacts(&self, network: &NetworkId) -> Result<Option<Vec<u8>>, StoreError> {
+        circles::contacts(&self.0.db.read(), network)
+    }
+
+    /// Keeps where members of a network were seen, in place of what was kept before.
+    pub fn put_circle_contacts(
+        &self,
+        network: &NetworkId,
+        contacts: &[u8],
+    ) -> Result<(), StoreError> {
+        circles::put_contacts(&self.0.db.lock(), network, contacts)
     }
 
     /// Starts a download, or goes on with an earlier one of the same content to the same place.

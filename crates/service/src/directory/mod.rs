@@ -3,10 +3,16 @@
 //! - [`memory`]: within one process, for tests and as the reference of what a directory does.
 //! - [`unassigned`]: of a node without a network: it keeps nothing and finds nothing.
 //! - [`tracker`]: of a network with a tracker.
+//! - [`chord`]: of a network whose members are the directory themselves.
 
+mod checked;
+pub mod chord;
 mod found;
 pub mod memory;
+mod network;
+mod remembered;
 mod several;
+mod shares;
 pub mod tracker;
 pub mod unassigned;
 mod words;
@@ -21,6 +27,7 @@ pub use potluck_proto::directory::tracker::{Denial, FileType, MemberInfo, Query,
 use crate::error::ServiceError;
 
 pub use found::{Found, Group, Hit, Located, Offered, Outside, Provider};
+pub use network::{Happened, NetworkDirectory, State};
 pub use several::{Directories, Merged};
 
 /// What an answer of a directory is waited for with.

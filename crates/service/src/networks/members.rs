@@ -159,7 +159,7 @@ impl Networks {
         newer: potluck_identity::Revocations,
     ) -> Result<(), ServiceError> {
         if newer.number() > joined.saved().revocations.number() {
-            self.follow(joined, crate::directory::tracker::Happened::Revoked(newer)).await?;
+            self.follow(joined, crate::directory::Happened::Revoked(newer)).await?;
         }
         Ok(())
     }

@@ -1,38 +1,42 @@
 //! The networks that this node is in: made, joined and left; kept across restarts.
 
+mod entering;
 mod members;
+mod place;
 mod saved;
 mod view;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use potluck_base::{NetworkId, limits};
 use potluck_identity::{
-    DirectoryKind, Invite, Membership, NetworkRecord, Policy, Revocations, Role, SecretKey,
-    TrackerTicket,
+    Invite, Membership, NetworkRecord, Policy, Revocations, Role, SecretKey,
 };
 use potluck_proto::directory::tracker::{Nick, Request};
 use potluck_store::Store;
 use tokio::time::timeout;
 
 use crate::chance::{now_ms, random_key};
-use crate::directory::tracker::{Happened, Setup, State, Switchboard, TrackerDirectory};
-use crate::directory::{Announcement, Directories};
+use crate::directory::chord::{ChordDirectory, Circles};
+use crate::directory::tracker::Switchboard;
+use crate::directory::{Announcement, Directories, NetworkDirectory};
 use crate::error::ServiceError;
 use crate::membership::Memberships;
-use crate::notice::{Notice, Notices};
+use crate::notice::Notices;
 use crate::peers::Peers;
 
 pub use members::Whom;
+pub use place::Place;
+use place::First;
 pub use saved::Saved;
 pub use view::View;
 use view::view;
 
-/// How long `create` and `join` wait for the first session.
-const ENTER_TIME: Duration = Duration::from_secs(8);
+/// How long leaving a circle may take: everything is withdrawn, what was kept is handed over.
+const CIRCLE_LEAVE_TIME: Duration = Duration::from_secs(15);
 
 /// What the networks need of the node.
 pub struct Parts {
@@ -46,6 +50,8 @@ pub struct Parts {
     pub directories: Arc<Directories>,
     /// Where trackers answer.
     pub switchboard: Arc<Switchboard>,
+    /// Where members of circles answer.
+    pub circles: Arc<Circles>,
     /// The node's key.
     pub secret: SecretKey,
     /// What it says it is.
@@ -74,18 +80,48 @@ pub struct Joined {
     /// What is kept of it.
     saved: Mutex<Saved>,
     /// Its directory, once it was entered.
-    directory: OnceLock<Arc<TrackerDirectory>>,
+    directory: Mutex<Option<Entered>>,
+}
+
+/// The directory of a network that was entered.
+#[derive(Clone)]
+struct Entered {
+    directory: Arc<dyn NetworkDirectory>,
+    /// The same, if the members themselves are the directory.
+    circle: Option<Arc<ChordDirectory>>,
 }
 
 impl Joined {
     fn new(saved: Saved) -> Self {
-        Self { saved: Mutex::new(saved), directory: OnceLock::new() }
+        Self { saved: Mutex::new(saved), directory: Mutex::default() }
     }
 
     /// Its directory.
-    fn directory(&self) -> Result<&Arc<TrackerDirectory>, ServiceError> {
-        let away = || ServiceError::TrackerAway { why: "the network was not entered".to_owned() };
-        self.directory.get().ok_or_else(away)
+    fn directory(&self) -> Result<Arc<dyn NetworkDirectory>, ServiceError> {
+        self.entered().ok_or_else(|| self.away("the network was not entered"))
+    }
+
+    fn entered(&self) -> Option<Arc<dyn NetworkDirectory>> {
+        let entered = self.directory.lock().expect("no panic while held");
+        entered.as_ref().map(|entered| Arc::clone(&entered.directory))
+    }
+
+    fn circle(&self) -> Option<Arc<ChordDirectory>> {
+        let entered = self.directory.lock().expect("no panic while held");
+        entered.as_ref().and_then(|entered| entered.circle.clone())
+    }
+
+    fn enter(&self, entered: Entered) {
+        *self.directory.lock().expect("no panic while held") = Some(entered);
+    }
+
+    /// That nobody of the network's directory answers, in the words for its kind.
+    fn away(&self, why: &str) -> ServiceError {
+        let why = why.to_owned();
+        match self.saved().record.value.replicas() {
+            Some(_) => ServiceError::CircleAway { why },
+            None => ServiceError::TrackerAway { why },
+        }
     }
 
     fn saved(&self) -> MutexGuard<'_, Saved> {
@@ -127,9 +163,9 @@ impl Networks {
     pub async fn start(self: &Arc<Self>) -> Result<(), ServiceError> {
         let _turn = self.starting.lock().await;
         for (_, joined) in self.all() {
-            if joined.directory.get().is_none() {
+            if joined.entered().is_none() {
                 let nick = joined.saved().nick.clone().map_or(Nick::Any, Nick::Suggested);
-                self.enter(&joined, nick, None).await?;
+                self.enter(&joined, nick, First::default()).await?;
             }
         }
         Ok(())
@@ -138,15 +174,15 @@ impl Networks {
     /// Ends all sessions in order; the trackers show us as offline at once.
     pub async fn stop(&self) {
         let all = self.all();
-        let entered = all.iter().filter_map(|(_, joined)| joined.directory.get());
-        futures_util::future::join_all(entered.map(|directory| directory.stop())).await;
+        let entered: Vec<_> = all.iter().filter_map(|(_, joined)| joined.entered()).collect();
+        futures_util::future::join_all(entered.iter().map(|directory| directory.stop())).await;
     }
 
-    /// Makes a network at a tracker; we are its owner.
+    /// Makes a network; we are its owner.
     pub async fn create(
         self: &Arc<Self>,
         name: String,
-        ticket: &TrackerTicket,
+        place: Place,
         policy: Policy,
         relays: Vec<String>,
         nick: Option<String>,
@@ -160,7 +196,7 @@ impl Networks {
         let record = NetworkRecord {
             network,
             name,
-            directory: DirectoryKind::Tracker { trackers: vec![ticket.addr.clone()] },
+            directory: place.kind(),
             policy,
             relays,
             sequence: 1,
@@ -170,7 +206,9 @@ impl Networks {
         let membership = Membership::owner(&key, self.parts.peers.own_id(), now);
         let revocations = Revocations::none(network);
         let saved = Saved { record, membership, revocations, nick: None, key: Some(key) };
-        let (view, _) = self.enter_first(saved, wish(nick), Some(ticket.token)).await?;
+        let token = place.token();
+        let first = First { token, known: Vec::new() };
+        let (view, _) = self.enter_first(saved, wish(nick), first).await?;
         Ok(view)
     }
 
@@ -183,11 +221,12 @@ impl Networks {
         expires_ms: u64,
     ) -> Result<Invite, ServiceError> {
         let joined = self.get(network)?;
+        let contacts = joined.circle().map_or_else(Vec::new, |circle| circle.contacts());
         let saved = joined.saved();
         if saved.record.value.policy == Policy::Open {
-            return Ok(Invite::open(saved.record.clone()));
+            return Ok(Invite::open(saved.record.clone()).with_contacts(contacts));
         }
-        Ok(Invite::make(
+        let invite = Invite::make(
             saved.record.clone(),
             &self.parts.secret,
             saved.membership.clone(),
@@ -196,7 +235,8 @@ impl Networks {
             now_ms(),
             expires_ms,
             random_key()?,
-        )?)
+        )?;
+        Ok(invite.with_contacts(contacts))
     }
 
     /// Joins a network by an invite, under a nickname or one that the tracker finds.
@@ -226,7 +266,8 @@ impl Networks {
             nick: None,
             key: None,
         };
-        self.enter_first(saved, nick, None).await
+        let first = First { token: None, known: invite.contacts.clone() };
+        self.enter_first(saved, nick, first).await
     }
 
     /// Enters a network for the first time; if that does not work, nothing of it is kept.
@@ -234,7 +275,7 @@ impl Networks {
         self: &Arc<Self>,
         saved: Saved,
         nick: Nick,
-        token: Option<[u8; 16]>,
+        first: First,
     ) -> Result<(View, Option<u64>), ServiceError> {
         let network = saved.id();
         if let Ok(before) = self.get(&network) {
@@ -242,7 +283,7 @@ impl Networks {
         }
         let joined = Arc::new(Joined::new(saved));
         self.lock().insert(network, Arc::clone(&joined));
-        self.enter(&joined, nick, token).await?;
+        self.enter(&joined, nick, first).await?;
         match self.settled(&joined).await {
             Ok(returning) => {
                 let saved = joined.saved().clone();
@@ -260,20 +301,22 @@ impl Networks {
     pub async fn leave(&self, network: &NetworkId) -> Result<View, ServiceError> {
         let joined = self.get(network)?;
         let last = view(&joined);
-        // A tracker that is away drops us when our lease and our records have run out.
-        let left = timeout(
-            limits::TRACKER_REQUEST_TIME,
-            joined.directory()?.ask(Request::Leave { forget: true }),
-        );
+        let patience = match joined.circle() {
+            Some(_) => CIRCLE_LEAVE_TIME,
+            None => limits::TRACKER_REQUEST_TIME,
+        };
+        // A directory that is away drops us when our lease and our records have run out.
+        let directory = joined.directory()?;
+        let left = timeout(patience, directory.ask(Request::Leave { forget: true }));
         if let Ok(Err(error)) = left.await {
-            tracing::info!(%error, "left without the tracker's knowing");
+            tracing::info!(%error, "left without the directory's knowing");
         }
         self.drop_network(network, &joined).await?;
         Ok(last)
     }
 
     async fn drop_network(&self, network: &NetworkId, joined: &Joined) -> Result<(), ServiceError> {
-        if let Some(directory) = joined.directory.get() {
+        if let Some(directory) = joined.entered() {
             directory.stop().await;
         }
         self.parts.directories.remove(network);
@@ -338,128 +381,18 @@ impl Networks {
         found.ok_or_else(|| ServiceError::NoNetwork(network.short()))
     }
 
+    /// The circle of a network whose members are its directory.
+    pub fn circle(&self, network: &NetworkId) -> Result<Arc<ChordDirectory>, ServiceError> {
+        let joined = self.get(network)?;
+        if joined.saved().record.value.replicas().is_none() {
+            return Err(ServiceError::NoCircle(self.name_of(network)));
+        }
+        joined.circle().ok_or_else(|| joined.away("the network was not entered"))
+    }
+
     async fn keep(&self, saved: &Saved) -> Result<(), ServiceError> {
         let (store, id, bytes) = (self.parts.store.clone(), saved.id(), saved.encode());
         Ok(tokio::task::spawn_blocking(move || store.put_network(&id, &bytes)).await??)
-    }
-
-    /// Starts to take part in a network.
-    async fn enter(
-        self: &Arc<Self>,
-        joined: &Arc<Joined>,
-        nick: Nick,
-        token: Option<[u8; 16]>,
-    ) -> Result<(), ServiceError> {
-        let saved = joined.saved().clone();
-        self.admit(&saved);
-        let (network, published) = (saved.id(), Arc::clone(&self.parts.published));
-        let published = tokio::task::spawn_blocking(move || published(&network)).await?;
-        let started = TrackerDirectory::start(Setup {
-            record: saved.record,
-            membership: saved.membership,
-            revocations: saved.revocations,
-            nick,
-            token,
-            published,
-            secret: self.parts.secret.clone(),
-            agent: self.parts.agent.clone(),
-            p2p_ci: self.parts.p2p_ci,
-            peers: Arc::clone(&self.parts.peers),
-            switchboard: Arc::clone(&self.parts.switchboard),
-            store: self.parts.store.clone(),
-        });
-        let (directory, mut happenings) = started.await?;
-        // Entering is done one at a time, and once.
-        let _ = joined.directory.set(Arc::clone(&directory));
-        self.parts.directories.put(directory as Arc<_>);
-        let (networks, joined) = (Arc::downgrade(self), Arc::downgrade(joined));
-        tokio::spawn(async move {
-            while let Some(happened) = happenings.recv().await {
-                let (Some(networks), Some(joined)) = (networks.upgrade(), joined.upgrade()) else {
-                    return;
-                };
-                if let Err(error) = networks.follow(&joined, happened).await {
-                    tracing::error!(%error, "a change of a network could not be kept");
-                }
-            }
-        });
-        Ok(())
-    }
-
-    /// Lets the links know what this network admits.
-    fn admit(&self, saved: &Saved) {
-        self.parts.memberships.put(
-            saved.record.clone(),
-            saved.membership.clone(),
-            saved.revocations.clone(),
-        );
-    }
-
-    /// Keeps what a network's directory told.
-    async fn follow(&self, joined: &Joined, happened: Happened) -> Result<(), ServiceError> {
-        let network = joined.saved().id();
-        match happened {
-            Happened::State(state) => {
-                self.parts.notices.send(Notice::Network { network, state });
-                return Ok(());
-            }
-            Happened::Named(nick) => joined.saved().nick = Some(nick),
-            Happened::Record(record) => {
-                joined.saved().record = record;
-                let saved = joined.saved().clone();
-                self.admit(&saved);
-                self.parts.peers.judge_again(&network).await;
-            }
-            Happened::Admitted(membership) => joined.saved().membership = membership,
-            Happened::Revoked(revocations) => {
-                let parts = &self.parts;
-                if !parts.memberships.accept_revocations(&parts.peers, &revocations).await {
-                    return Ok(());
-                }
-                joined.saved().revocations = revocations;
-            }
-            Happened::Refused { share, denial } => {
-                self.parts.notices.send(Notice::NotListed { network, share, denial });
-                return Ok(());
-            }
-            Happened::InStep => {
-                self.parts.notices.send(Notice::InStep { network });
-                return Ok(());
-            }
-        }
-        let saved = joined.saved().clone();
-        self.admit(&saved);
-        self.keep(&saved).await
-    }
-
-    /// Waits for the first session of a network; when we were there last, if we were.
-    async fn settled(&self, joined: &Joined) -> Result<Option<u64>, ServiceError> {
-        let mut state = joined.directory()?.state();
-        let settled = async {
-            loop {
-                match &*state.borrow_and_update() {
-                    State::Online { returning, .. } => return Ok(*returning),
-                    State::NickTaken { nick, free } => {
-                        let (nick, free) = (nick.clone(), free.clone());
-                        return Err(ServiceError::NickTaken { nick, free });
-                    }
-                    State::Expelled => return Err(ServiceError::Expelled),
-                    State::Denied(denial) => return Err(denial.clone().into()),
-                    State::Connecting { .. } => {}
-                }
-                if state.changed().await.is_err() {
-                    return Err(nonsense());
-                }
-            }
-        };
-        timeout(ENTER_TIME, settled).await.unwrap_or_else(|_| {
-            let state = joined.directory.get().map(|directory| directory.state().borrow().clone());
-            let why = match state {
-                Some(State::Connecting { why: Some(why), .. }) => why,
-                _ => "it does not answer".to_owned(),
-            };
-            Err(ServiceError::TrackerAway { why })
-        })
     }
 
     fn all(&self) -> Vec<(NetworkId, Arc<Joined>)> {

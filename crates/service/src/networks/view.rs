@@ -3,7 +3,7 @@
 use potluck_identity::{NetworkRecord, Role};
 
 use super::Joined;
-use crate::directory::tracker::State;
+use crate::directory::State;
 
 /// A network as it stands.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct View {
 /// How a network stands now.
 pub(super) fn view(joined: &Joined) -> View {
     let saved = joined.saved();
-    let state = joined.directory.get().map(|directory| directory.state().borrow().clone());
+    let state = joined.entered().map(|directory| directory.state().borrow().clone());
     let nick = match &state {
         Some(State::Online { nick, .. }) => Some(nick.clone()),
         _ => saved.nick.clone(),

@@ -116,8 +116,10 @@ impl Peers {
             admitted.into_iter().filter(|network| linked.role_in(network).is_some()).collect();
         linked.send(&Frame::Admitted(admitted.iter().copied().collect())).await?;
         if let Some(swarms) = self.swarms().filter(|_| !admitted.is_empty()) {
-            self.claim_in(linked, admitted).await;
+            self.claim_in(linked, admitted.clone()).await;
             swarms.link_up(linked).await;
+            let admitted: Vec<NetworkId> = admitted.into_iter().collect();
+            self.listeners.admitted(linked, &admitted).await;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use potluck_base::{ContentId, NetworkId, PeerId, limits};
 use potluck_identity::{Membership, Role};
 use potluck_link::{Link, PathInfo};
-use potluck_proto::{FEATURE_NETWORKS, Frame, Hello, Refusal, What};
+use potluck_proto::{FEATURE_CIRCLES, FEATURE_NETWORKS, Frame, Hello, Refusal, What};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
@@ -134,6 +134,11 @@ impl Linked {
     /// Whether the peer understands claims of membership and what follows from them.
     pub fn speaks_of_networks(&self) -> bool {
         self.hello.features & FEATURE_NETWORKS != 0
+    }
+
+    /// Whether the peer understands what members of networks without trackers say.
+    pub fn speaks_of_circles(&self) -> bool {
+        self.hello.features & FEATURE_CIRCLES != 0
     }
 
     /// What the peer is in a network of ours; none until it has shown its membership.

@@ -1,14 +1,15 @@
-//! Whoever hears what trackers and their clients say on links.
+//! Whoever hears what trackers, their clients and members of circles say on links.
 
 use std::sync::{Arc, RwLock};
 
 use futures_util::future::BoxFuture;
-use potluck_base::PeerId;
+use potluck_base::{NetworkId, PeerId};
+use potluck_proto::CircleFrame;
 use potluck_proto::directory::tracker;
 
 use super::Linked;
 
-/// Hears of links and of the frames between trackers and members.
+/// Hears of links and of the frames that are about networks.
 ///
 /// The reader of the link waits for it, so that whoever sends faster than it is heard waits too.
 pub trait FrameListener: Send + Sync {
@@ -23,6 +24,24 @@ pub trait FrameListener: Send + Sync {
         linked: &'a Arc<Linked>,
         message: tracker::Message,
     ) -> BoxFuture<'a, ()>;
+    /// A peer sent this to another member of a network.
+    fn circle<'a>(
+        &'a self,
+        linked: &'a Arc<Linked>,
+        frame: &'a CircleFrame,
+    ) -> BoxFuture<'a, ()> {
+        let _ = (linked, frame);
+        Box::pin(async {})
+    }
+    /// A peer has shown that it is a member of these networks, and was told that we are.
+    fn admitted<'a>(
+        &'a self,
+        linked: &'a Arc<Linked>,
+        networks: &'a [NetworkId],
+    ) -> BoxFuture<'a, ()> {
+        let _ = (linked, networks);
+        Box::pin(async {})
+    }
 }
 
 /// All that listen.
@@ -54,6 +73,18 @@ impl Listeners {
         }
         if let Some(last) = last {
             last.tracker(linked, message).await;
+        }
+    }
+
+    pub(super) async fn circle(&self, linked: &Arc<Linked>, frame: &CircleFrame) {
+        for listener in self.all() {
+            listener.circle(linked, frame).await;
+        }
+    }
+
+    pub(super) async fn admitted(&self, linked: &Arc<Linked>, networks: &[NetworkId]) {
+        for listener in self.all() {
+            listener.admitted(linked, networks).await;
         }
     }
 

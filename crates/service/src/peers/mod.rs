@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use potluck_base::{NetworkId, PeerAddr, PeerId, limits};
 use potluck_link::{Endpoint, Link};
-use potluck_proto::{FEATURE_NETWORKS, Frame, Hello, Input, VERSION, VERSION_MIN, judge};
+use potluck_proto::{FEATURE_CIRCLES, FEATURE_NETWORKS, Frame, Hello, Input, VERSION, VERSION_MIN, judge};
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ const DIAL_BACK_AFTER: Duration = Duration::from_secs(3);
 /// A link that ended without a word.
 const BROKEN: &str = "broken";
 /// What this node can do beyond the first version.
-const FEATURES: u64 = FEATURE_NETWORKS;
+const FEATURES: u64 = FEATURE_NETWORKS | FEATURE_CIRCLES;
 /// Changes of links that wait for a slow listener.
 const CHANGES_QUEUED: usize = 256;
 
@@ -129,7 +129,7 @@ impl Peers {
         self.links_max.store(links, Ordering::Relaxed);
     }
 
-    /// Lets somebody hear of links from now on, and of what trackers and their clients say.
+    /// Lets somebody hear of links from now on, and of what is said about networks.
     pub fn listen_frames(&self, listener: Arc<dyn FrameListener>) {
         self.listeners.add(listener);
     }
@@ -173,6 +173,26 @@ impl Peers {
         }
         known.direct.truncate(limits::PEER_ADDRS);
         known.relay = address.relay.or(known.relay.take());
+    }
+
+    /// Keeps a hint of somebody else about where a peer may be: it never takes the place of what
+    /// is known already.
+    pub fn hint(&self, address: PeerAddr) {
+        if address.id == self.own_id() {
+            return;
+        }
+        let mut book = self.book.lock().expect("no panic while held");
+        if book.len() >= limits::KNOWN_MEMBERS && !book.contains_key(&address.id) {
+            // Whoever is left out is learnt of again.
+            book.pop_first();
+        }
+        let known = book.entry(address.id).or_insert_with(|| PeerAddr::unknown(address.id));
+        for place in address.direct {
+            if known.direct.len() < limits::PEER_ADDRS && !known.direct.contains(&place) {
+                known.direct.push(place);
+            }
+        }
+        known.relay = known.relay.take().or(address.relay);
     }
 
     /// What is known of a peer's places.
@@ -227,6 +247,16 @@ impl Peers {
             self.claim(&linked).await;
         }
         Ok(())
+    }
+
+    /// Ends the link to a peer with a word, unless something is moved over it; whether it ended.
+    pub async fn let_go(&self, peer: PeerId) -> bool {
+        let busy = self.swarms().is_some_and(|swarms| swarms.have_in_common(peer));
+        let Some(linked) = self.linked(peer).filter(|_| !busy) else { return false };
+        let goodbye = Frame::Goodbye { reason: "not needed at present".to_owned() };
+        let _ = timeout(limits::HELLO_TIME, linked.send(&goodbye)).await;
+        linked.close("not needed at present");
+        true
     }
 
     /// Says goodbye to everybody and stops listening.
@@ -418,6 +448,7 @@ impl Peers {
                 }
                 Frame::Admitted(networks) => linked.admitted(networks),
                 Frame::Tracker(message) => self.listeners.tracker(linked, *message).await,
+                Frame::Chord(frame) => self.listeners.circle(linked, &frame).await,
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Stories of sharing and fetching on a real disk, and what the tests of this crate share.
 
+mod circles;
 mod crashes;
 mod downloads;
 mod endings;

@@ -41,6 +41,9 @@ pub enum Request<P, V, Q> {
         key: RingId,
         /// At most so many, [`limits::RING_CONTACTS`] at most.
         want: u8,
+        /// The places of peers that do not answer: as if they were not there.
+        #[serde(deserialize_with = "places")]
+        without: Vec<RingId>,
     },
     /// I go; these were my neighbours. [`Reply::Done`].
     Leave {
@@ -72,6 +75,11 @@ pub enum Request<P, V, Q> {
         /// What.
         question: Q,
     },
+    /// What do you say to this about all records that are yours to keep? [`Reply::Told`].
+    Survey {
+        /// What.
+        question: Q,
+    },
     /// I keep the records of this range; do you have the same? [`Reply::Same`], [`Reply::Parts`]
     /// or [`Reply::Names`].
     Compare {
@@ -79,6 +87,9 @@ pub enum Request<P, V, Q> {
         from: RingId,
         /// Its end.
         to: RingId,
+        /// How far behind the caller the other stands: 1 for its successor. Only records that are
+        /// to have more copies than that count.
+        rank: u8,
         /// What the caller has in it.
         digest: Digest,
     },
@@ -98,18 +109,16 @@ pub enum Reply<P, V, A> {
     State(Neighbours<P>),
     /// The key is mine, or my successor's.
     Owner {
-        /// Who stands before the owner.
+        /// Who stands before the owner; the sender, if the key is its successor's.
         predecessor: P,
-        /// The owner first, then those behind it. Empty if the sender itself is the owner and
-        /// alone.
+        /// The owner first, then those behind it. Empty if the sender is alone, and so the owner.
         #[serde(deserialize_with = "contacts")]
         #[serde(bound(deserialize = "P: Deserialize<'de>"))]
         successors: Vec<P>,
     },
-    /// These are closer to it, the closest first; and who stands beside the sender, for the memory
-    /// of whoever asks.
+    /// These stand between the sender and the key, the closest to the key first.
     Closer {
-        /// Before the key.
+        /// Who.
         #[serde(deserialize_with = "contacts")]
         #[serde(bound(deserialize = "P: Deserialize<'de>"))]
         contacts: Vec<P>,
@@ -200,7 +209,7 @@ impl<P, V, Q> Request<P, V, Q> {
         match self {
             Request::State => Request::State,
             Request::Enter => Request::Enter,
-            Request::Next { key, want } => Request::Next { key, want },
+            Request::Next { key, want, without } => Request::Next { key, want, without },
             Request::Leave { predecessor, successors } => Request::Leave {
                 predecessor: predecessor.and_then(&mut *name),
                 successors: successors.into_iter().filter_map(name).collect(),
@@ -208,7 +217,10 @@ impl<P, V, Q> Request<P, V, Q> {
             Request::Store { records } => Request::Store { records },
             Request::Copy { records } => Request::Copy { records },
             Request::Ask { key, question } => Request::Ask { key, question },
-            Request::Compare { from, to, digest } => Request::Compare { from, to, digest },
+            Request::Survey { question } => Request::Survey { question },
+            Request::Compare { from, to, rank, digest } => {
+                Request::Compare { from, to, rank, digest }
+            }
             Request::Fetch { names } => Request::Fetch { names },
         }
     }
@@ -241,16 +253,20 @@ impl<P, V, A> Reply<P, V, A> {
 }
 
 impl Digest {
-    /// Adds one record.
-    pub fn add(&mut self, key: RingId, slot: Slot, version: u64) {
+    /// Adds a record by its hash.
+    pub fn add(&mut self, hash: u128) {
+        self.sum = self.sum.wrapping_add(hash);
+        self.count += 1;
+    }
+
+    /// The hash of a record: two with the same key, slot and version are the same.
+    pub fn hash(key: RingId, slot: Slot, version: u64) -> u128 {
         let mut bytes = [0; 40];
         bytes[..16].copy_from_slice(&key.0.to_be_bytes());
         bytes[16..32].copy_from_slice(&slot.0);
         bytes[32..].copy_from_slice(&version.to_be_bytes());
         let hash = potluck_content::hash(&bytes).0;
-        let half = u128::from_be_bytes(std::array::from_fn(|index| hash[index]));
-        self.sum = self.sum.wrapping_add(half);
-        self.count += 1;
+        u128::from_be_bytes(std::array::from_fn(|index| hash[index]))
     }
 }
 
@@ -259,6 +275,10 @@ where
     D: serde::Deserializer<'de>,
     P: Deserialize<'de>,
 {
+    bounded::list::<_, _, { limits::RING_CONTACTS }>(from)
+}
+
+fn places<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<RingId>, D::Error> {
     bounded::list::<_, _, { limits::RING_CONTACTS }>(from)
 }
 

@@ -44,6 +44,12 @@ pub trait Value: Clone + fmt::Debug {
     /// Whether it may stand under this key: signatures, lifetime, that the key is its own.
     fn check(&self, rules: &Self::Rules, key: RingId, now_ms: u64) -> Result<(), Reject>;
 
+    /// Whether it takes others away: it is kept where there is no more room too, and goes to the
+    /// keys below besides.
+    fn removes(&self) -> bool {
+        false
+    }
+
     /// The same record under other keys, in parts, for when there is no more room under this one;
     /// nothing if it cannot be split.
     fn split(&self, rules: &Self::Rules) -> Vec<(RingId, Self)>;
@@ -92,6 +98,8 @@ pub struct Params {
     pub parallel: usize,
     /// Peers that are remembered beside the tables, from whatever was said; 0 for none.
     pub cache: usize,
+    /// How long a peer is remembered beside the tables after it last spoke.
+    pub cache_time: Duration,
     /// Peers that a finger is chosen from, by round trip; 1 for the first at or after its start.
     pub choices: usize,
     /// Peers that keep each record: its successor and those behind it.
@@ -104,6 +112,12 @@ pub struct Params {
     pub call_time: Duration,
     /// How long a peer that counted as dead is not believed in when others name it.
     pub suspect_time: Duration,
+    /// After so many stabilizations one remembered peer outside the tables is asked to look us up:
+    /// that is how two circles find that they are one network. 0 for never.
+    pub merge_every: u32,
+    /// Ways without a common peer on which a lookup goes at the same time, against peers that lie;
+    /// the owner closest to the key wins.
+    pub ways: usize,
     /// Whether a lookup ends with the word of the owner itself instead of its predecessor's.
     pub confirm: bool,
 }
@@ -116,12 +130,15 @@ impl Params {
             fingers: true,
             parallel: 3,
             cache: 256,
+            cache_time: Duration::from_secs(60),
             choices: 8,
             replicas: 3,
             stabilize: (Duration::from_millis(2500), Duration::from_millis(3500)),
             compare: Some(Duration::from_secs(10)),
             call_time: Duration::from_millis(2000),
             suspect_time: Duration::from_secs(10),
+            merge_every: 4,
+            ways: 1,
             confirm: true,
         }
     }
@@ -139,12 +156,15 @@ impl Params {
             fingers: true,
             parallel: 1,
             cache: 0,
+            cache_time: Duration::ZERO,
             choices: 1,
             replicas: 1,
             stabilize: (Duration::from_secs(15), Duration::from_secs(45)),
             compare: None,
             call_time: Duration::from_millis(500),
             suspect_time: Duration::from_secs(60),
+            merge_every: 0,
+            ways: 1,
             confirm: true,
         }
     }
@@ -305,6 +325,8 @@ pub enum Timer {
     Compare,
     /// Try again to join.
     Join,
+    /// Try again to put what nobody would keep.
+    Put(u64),
     /// The answer to a call is late.
     Call(u32),
 }

@@ -2,8 +2,6 @@
 //! checks what it is told, and remembers results for when the tracker is away.
 
 mod player;
-mod remembered;
-mod shares;
 mod switchboard;
 
 use std::collections::BTreeMap;
@@ -12,26 +10,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use potluck_base::{ContentId, NetworkId, PeerAddr, PeerId, ShareKey, limits};
+use futures_util::future::BoxFuture;
+use potluck_base::{ContentId, NetworkId, PeerId, ShareKey, limits};
 use potluck_identity::{Membership, NetworkRecord, Revocations, SecretKey, Signed};
 use potluck_proto::Input;
 use potluck_proto::directory::record::Presence;
 use potluck_proto::directory::tracker::{
-    self as wire, About, Client, Denial, Nick, ProviderRecord, Query, Reply, Request, Standing,
+    About, Client, Denial, Nick, Query, Reply, Request,
     Unanswered, client,
 };
 use potluck_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Announcement, Answer, Directory, Found, Located, Provider};
+use super::remembered::Remembered;
+use super::shares::Shares;
+use super::{
+    Announcement, Answer, Directory, Found, Happened, Located, NetworkDirectory, Provider, State,
+    checked,
+};
 use crate::chance::{now_ms, random_seed};
 use crate::error::ServiceError;
 use crate::peers::Peers;
 use crate::runner::{INPUTS_QUEUED, Runner};
 use player::ClientPlayer;
-use remembered::Remembered;
-use shares::Shares;
 
 pub use switchboard::Switchboard;
 
@@ -70,62 +72,6 @@ pub struct Setup {
     pub store: Store,
 }
 
-/// How a network's directory is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// No session yet, or none any more.
-    Connecting {
-        /// Why there is none, once one was tried.
-        why: Option<String>,
-        /// When the next attempt begins, unix milliseconds.
-        retry_at_ms: Option<u64>,
-    },
-    /// There is a session.
-    Online {
-        /// With which tracker.
-        tracker: PeerId,
-        /// Under which name.
-        nick: String,
-        /// When we were there last, unix milliseconds, if we were.
-        returning: Option<u64>,
-    },
-    /// The nickname that the person chose is taken; we take part under another.
-    NickTaken {
-        /// The chosen one.
-        nick: String,
-        /// One like it that is free.
-        free: String,
-    },
-    /// The tracker does not let us in.
-    Denied(Denial),
-    /// We were a member and no longer are.
-    Expelled,
-}
-
-/// What is to be kept, or told.
-#[derive(Clone, Debug)]
-pub enum Happened {
-    /// The state is another one now.
-    State(State),
-    /// We are called this.
-    Named(String),
-    /// Our membership is complete now.
-    Admitted(Membership),
-    /// The network's record has changed.
-    Record(Signed<NetworkRecord>),
-    /// Members were revoked.
-    Revoked(Revocations),
-    /// The tracker does not list a share, and why.
-    Refused {
-        /// Which.
-        share: ShareKey,
-        /// Why.
-        denial: Denial,
-    },
-    /// The tracker has all that is published.
-    InStep,
-}
-
 /// A network's directory at its tracker.
 pub struct TrackerDirectory {
     network: NetworkId,
@@ -156,7 +102,7 @@ impl TrackerDirectory {
         let (happened, happenings) = mpsc::channel(HAPPENINGS_QUEUED);
         let connecting = State::Connecting { why: None, retry_at_ms: None };
         let (state_put, state) = watch::channel(connecting);
-        let shares = Arc::new(Shares::new(network, setup.secret.clone(), setup.store.clone()));
+        let shares = Arc::new(Shares::new(network, setup.secret.clone(), setup.store.clone(), limits::RECORD_LIFETIME));
         let asked = Arc::new(Asked::default());
         for tracker in setup.record.value.trackers() {
             setup.peers.learn(tracker.clone());
@@ -253,18 +199,7 @@ impl TrackerDirectory {
         });
     }
 
-    /// How it is, now and later.
-    pub fn state(&self) -> watch::Receiver<State> {
-        self.state.clone()
-    }
-
-    /// Takes another nickname; the state tells when it is taken.
-    pub async fn rename(&self, nick: String) {
-        self.command(client::Command::Rename(Nick::Chosen(nick))).await;
-    }
-
-    /// Asks the tracker.
-    pub async fn ask(&self, request: Request) -> Result<Reply, ServiceError> {
+    async fn answered(&self, request: Request) -> Result<Reply, ServiceError> {
         let id = self.asked.next.fetch_add(1, Ordering::Relaxed);
         let (put, answer) = oneshot::channel();
         self.asked.waiting.lock().expect("no panic while held").insert(id, put);
@@ -283,16 +218,6 @@ impl TrackerDirectory {
         }
     }
 
-    /// Ends the session in order.
-    pub async fn stop(&self) {
-        let goodbye = self.ask(Request::Leave { forget: false });
-        if matches!(*self.state.borrow(), State::Online { .. }) {
-            let _ = tokio::time::timeout(STOP_TIME, goodbye).await;
-        }
-        self.switchboard.unplug(&self.network);
-        self.stop.cancel();
-    }
-
     async fn command(&self, command: client::Command) {
         // A machine that has ended needs no more.
         let _ = self.inputs.send(Input::Command(command)).await;
@@ -300,37 +225,6 @@ impl TrackerDirectory {
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, Remembered> {
         self.remembered.lock().expect("no panic while held")
-    }
-
-    /// Checks what the tracker found: what its peers did not sign is dropped.
-    fn checked(&self, mut found: wire::Found) -> Found {
-        let lies = found.drop_lies(&self.network, now_ms());
-        if lies > 0 {
-            tracing::warn!(lies, network = %self.network.short(), "unsigned results dropped");
-        }
-        remembered::of_wire(self.network, found)
-    }
-
-    fn provider(&self, content: ContentId, record: ProviderRecord) -> Option<Provider> {
-        let standing = record.check(&self.network, &content, now_ms()).ok()?;
-        if standing == Standing::Unverified || record.peer == self.peers.own_id() {
-            return None;
-        }
-        let nick = record.presence.as_ref().map_or(String::new(), |p| p.value.nick.clone());
-        let address = match &record.presence {
-            Some(presence) => address_of(&presence.value),
-            None => PeerAddr::unknown(record.peer),
-        };
-        let partial = remembered::is_partial(&record.hit);
-        Some(Provider {
-            peer: record.peer,
-            nick,
-            address,
-            online: record.online,
-            last_seen_ms: record.last_seen_ms,
-            partial,
-            entry: record.hit.entry,
-        })
     }
 }
 
@@ -363,7 +257,7 @@ impl Directory for TrackerDirectory {
         Box::pin(async move {
             match self.ask(Request::Search { query: query.clone() }).await {
                 Ok(Reply::Found(found)) => {
-                    let found = self.checked(found);
+                    let found = checked::found(self.network, found);
                     self.remembered().keep(&found);
                     Ok(found)
                 }
@@ -397,8 +291,11 @@ impl Directory for TrackerDirectory {
                     break;
                 }
             }
-            let checked = providers.into_iter().filter_map(|one| self.provider(content, one));
-            let providers: Vec<Provider> = checked.collect();
+            let own = self.peers.own_id();
+            let providers = providers.into_iter();
+            let providers: Vec<Provider> = providers
+                .filter_map(|one| checked::provider(&self.network, own, &content, one))
+                .collect();
             self.remembered().keep_providers(content, &providers);
             Ok(providers)
         })
@@ -418,11 +315,36 @@ impl Directory for TrackerDirectory {
             let presence = Presence::check(&presence, &self.network, &peer)
                 .map_err(|_| ServiceError::TrackerNonsense)?;
             Ok(Some(Located {
-                address: address_of(presence),
+                address: checked::address_of(presence),
                 nick: presence.nick.clone(),
                 online,
                 last_seen_ms,
             }))
+        })
+    }
+}
+
+impl NetworkDirectory for TrackerDirectory {
+    fn ask(&self, request: Request) -> Answer<'_, Reply> {
+        Box::pin(self.answered(request))
+    }
+
+    fn rename(&self, nick: String) -> BoxFuture<'_, ()> {
+        Box::pin(self.command(client::Command::Rename(Nick::Chosen(nick))))
+    }
+
+    fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let goodbye = self.ask(Request::Leave { forget: false });
+            if matches!(*self.state.borrow(), State::Online { .. }) {
+                let _ = tokio::time::timeout(STOP_TIME, goodbye).await;
+            }
+            self.switchboard.unplug(&self.network);
+            self.stop.cancel();
         })
     }
 }
@@ -435,14 +357,6 @@ impl Asked {
             // An asker that is gone has lost interest.
             let _ = asker.send(result);
         }
-    }
-}
-
-fn address_of(presence: &Presence) -> PeerAddr {
-    PeerAddr {
-        id: presence.peer,
-        direct: presence.addresses.clone(),
-        relay: presence.relay.clone(),
     }
 }
 

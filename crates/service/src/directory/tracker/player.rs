@@ -10,8 +10,9 @@ use potluck_proto::directory::tracker::{Client, Message, Request};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::shares::Shares;
-use super::{Asked, Happened, State, Switchboard};
+use super::{Asked, Switchboard};
+use crate::directory::shares::Shares;
+use crate::directory::{Happened, State};
 use crate::peers::Peers;
 use crate::runner::Player;
 
@@ -114,8 +115,9 @@ impl Player<Client<PeerId>> for ClientPlayer {
     fn emit(&mut self, event: Event<PeerId>) {
         match event {
             Event::Connected { peer, nick, returning } => {
+                tracing::debug!(peer = %peer.short(), "a session with this tracker");
                 self.tell(Happened::Named(nick.clone()));
-                self.enter(State::Online { tracker: peer, nick, returning });
+                self.enter(State::Online { nick, returning });
             }
             // The state says more than that already.
             Event::Away { why: Why::Denied, .. } if self.is_shut_out() => {}

@@ -1,12 +1,12 @@
-//! What a tracker found lately: searched while the tracker is away.
+//! What a directory found lately: searched while it cannot be asked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use potluck_base::{ContentId, NetworkId, limits};
-use potluck_proto::directory::tracker::{self as wire, FileType, HitProof, Query};
+use potluck_proto::directory::tracker::{FileType, Query};
 
-use crate::directory::{Found, Group, Hit, Offered, Outside, Provider, words};
+use super::{Found, Group, Provider, words};
 use crate::tracker::sqlite::kinds::file_type;
 
 /// Contents that are remembered of one network, the latest ones.
@@ -88,40 +88,4 @@ impl Remembered {
 /// The type of what is remembered, by its name.
 fn kind_of(group: &Group) -> FileType {
     group.hits.first().map_or(FileType::Other, |hit| file_type(hit.entry.kind, &hit.entry.path))
-}
-
-/// Turns a tracker's result into ours, after it was checked.
-pub(super) fn of_wire(network: NetworkId, found: wire::Found) -> Found {
-    let groups = found.groups.into_iter().map(|group| Group {
-        content: group.content,
-        size: group.size,
-        kind: group.kind,
-        online: group.online,
-        providers: group.providers,
-        partial: group.partial,
-        newest_s: group.newest_s,
-        hits: group.hits.into_iter().map(hit).collect(),
-        networks: BTreeSet::from([network]),
-    });
-    Found {
-        groups: groups.collect(),
-        more: found.more,
-        did_you_mean: found.did_you_mean,
-        stale_ms: None,
-    }
-}
-
-fn hit(hit: wire::Hit) -> Hit {
-    let by = match hit.proof {
-        HitProof::Page(_) | HitProof::Head(_) => Offered::Member(hit.peer, hit.share),
-        HitProof::Unverified { host, port, number, .. } => {
-            Offered::Outside(Outside { host, port, number })
-        }
-    };
-    Hit { by, entry: hit.entry, online: hit.online, last_seen_ms: hit.last_seen_ms }
-}
-
-/// Whether a provider has only a part: its share's head says so.
-pub(super) fn is_partial(hit: &wire::Hit) -> bool {
-    matches!(&hit.proof, HitProof::Head(head) if head.value.partial)
 }

@@ -1,9 +1,10 @@
-//! What we publish in one network: signed here, page by page, when the tracker wants it.
+//! What we publish in one network: signed here, page by page, when its directory wants it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
-use potluck_base::{NetworkId, ShareKey, limits};
+use potluck_base::{NetworkId, ShareKey};
 use potluck_identity::SecretKey;
 use potluck_proto::directory::record::Page;
 use potluck_proto::directory::tracker::{PageRoot, Published};
@@ -19,6 +20,8 @@ pub(super) struct Shares {
     network: NetworkId,
     secret: SecretKey,
     store: Store,
+    /// How long what is signed counts.
+    lifetime: Duration,
     listed: Mutex<BTreeMap<ShareKey, Listed>>,
 }
 
@@ -30,14 +33,19 @@ struct Listed {
 }
 
 impl Shares {
-    pub(super) fn new(network: NetworkId, secret: SecretKey, store: Store) -> Self {
-        Self { network, secret, store, listed: Mutex::default() }
+    pub(super) fn new(
+        network: NetworkId,
+        secret: SecretKey,
+        store: Store,
+        lifetime: Duration,
+    ) -> Self {
+        Self { network, secret, store, lifetime, listed: Mutex::default() }
     }
 
     /// Takes a share, new or changed, and signs its head.
     pub(super) fn publish(&self, what: Announcement) -> Result<Published, ServiceError> {
         let sequence = self.store.next_sequence(now_ms())?;
-        let expires_ms = now_ms() + limits::RECORD_LIFETIME.as_millis() as u64;
+        let expires_ms = self.expires_ms();
         let mut listed = self.lock();
         let entries = what.entries.as_ref().clone();
         let one = match listed.remove(&what.share) {
@@ -84,16 +92,21 @@ impl Shares {
         let mut listed = self.lock();
         let one = listed.get_mut(share)?;
         one.paged.renew(sequence);
-        one.expires_ms = now_ms() + limits::RECORD_LIFETIME.as_millis() as u64;
+        one.expires_ms = self.expires_ms();
         Some(self.sign(one, sequence))
     }
 
     /// The shares that are to be signed again before what was signed runs out.
     pub(super) fn aging(&self) -> Vec<ShareKey> {
-        let half = limits::RECORD_LIFETIME.as_millis() as u64 / 2;
+        let half = self.lifetime.as_millis() as u64 / 2;
         let listed = self.lock();
         let old = listed.iter().filter(|(_, one)| one.expires_ms < now_ms() + half);
         old.map(|(share, _)| *share).collect()
+    }
+
+    /// All shares that are listed.
+    pub(super) fn all(&self) -> Vec<ShareKey> {
+        self.lock().keys().copied().collect()
     }
 
     /// Signs a page; none if it is no longer published.
@@ -110,6 +123,10 @@ impl Shares {
             return Ok(None);
         }
         Ok(Some(self.store.next_sequence(now_ms())?))
+    }
+
+    fn expires_ms(&self) -> u64 {
+        now_ms() + self.lifetime.as_millis() as u64
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ShareKey, Listed>> {
