@@ -56,7 +56,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "potluck-proto",
         inside: &["potluck-base", "potluck-content", "potluck-identity"],
-        outside: Some(&["postcard", "serde", "thiserror"]),
+        outside: Some(&["postcard", "serde", "thiserror", "unicode-normalization"]),
     },
     // Hands and drivers.
     Row { name: "potluck-store", inside: &["potluck-base", "potluck-content"], outside: None },

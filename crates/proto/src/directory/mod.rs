@@ -3,3 +3,4 @@
 pub mod chord;
 pub mod record;
 pub mod tracker;
+pub mod words;

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use potluck_base::{ContentId, NetworkId, limits};
 use potluck_proto::directory::tracker::{FileType, Query};
+use potluck_proto::directory::words::file_type;
 
 use super::{Found, Group, Provider, words};
-use crate::tracker::sqlite::kinds::file_type;
 
 /// Contents that are remembered of one network, the latest ones.
 const GROUPS_KEPT: usize = 10_000;

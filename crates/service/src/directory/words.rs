@@ -1,15 +1,11 @@
 //! Finding by words in a list that is in memory: small lists need no index.
 
-/// Whether each word of the query begins a word of one of the texts, whatever the case.
-pub(super) fn fits<'a>(query: &str, texts: impl Iterator<Item = &'a str>) -> bool {
-    let wanted = split(query);
-    let here: Vec<String> = texts.flat_map(split).collect();
-    !wanted.is_empty() && wanted.iter().all(|word| here.iter().any(|has| has.starts_with(word)))
-}
+use potluck_proto::directory::words::Wanted;
 
-fn split(text: &str) -> Vec<String> {
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect()
+/// Whether each word of the query is, or begins, a word of one of the texts, as an index has it.
+pub(super) fn fits<'a>(query: &str, texts: impl Iterator<Item = &'a str>) -> bool {
+    let wanted = Wanted::parse(query);
+    !wanted.is_empty() && wanted.fits(texts)
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use potluck_base::{NetworkId, PeerId, ShareKey, limits};
 use potluck_proto::directory::record::{Entry, EntryKind};
 use potluck_proto::directory::tracker::{FileType, Group, Hit, HitProof, Query};
+use potluck_proto::directory::words::{Wanted, tokens};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 
 use super::SqliteStore;
-use super::query::Wanted;
-use super::text::tokens;
+use super::query::expression;
 use super::write::network_row;
 use crate::tracker::store::{CI_LISTED, CiCatalogue, CiRow, StoreFault};
 
@@ -145,7 +145,7 @@ pub(super) fn search(
         "SELECT {COLUMNS} FROM ci_words w CROSS JOIN ci c ON c.id = w.rowid
          WHERE w.ci_words MATCH ?1 AND c.network = ?2 LIMIT ?3"
     ))?;
-    let rows = statement.query_map((wanted.expression(), network, FOUND), read_row)?;
+    let rows = statement.query_map((expression(wanted), network, FOUND), read_row)?;
     let mut groups: Vec<Group> = Vec::new();
     let mut known: HashMap<(u32, String), usize> = HashMap::new();
     for row in rows {

@@ -12,19 +12,16 @@ mod catalogue;
 mod expire;
 mod facts;
 mod hits;
-pub(crate) mod kinds;
 mod load;
 mod members;
 mod publish;
 mod query;
 mod rows;
 mod schema;
-mod score;
 mod search;
 mod suggest;
 #[cfg(test)]
 mod tests;
-mod text;
 mod words;
 mod write;
 

@@ -9,14 +9,14 @@ use std::collections::{HashMap, HashSet};
 use potluck_base::ContentId;
 use potluck_proto::directory::record::EntryKind;
 use potluck_proto::directory::tracker::{FileType, Found, Group, Query, Sort};
+use potluck_proto::directory::words::{Judge, Wanted};
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
 use super::hits::{FileRow, Pages, Source};
-use super::query::Wanted;
+use super::query::expression;
 use super::rows::ENTRY;
 use super::schema::{NUMBER_BITS, revision};
-use super::score::Judge;
 use super::words::{size_marks, type_mark};
 use super::{catalogue, suggest};
 use crate::tracker::store::StoreFault;
@@ -166,7 +166,7 @@ fn read_matches(
     if sizes.is_empty() {
         return Ok(Vec::new());
     }
-    let mut expression = wanted.expression();
+    let mut expression = expression(wanted);
     and_any(&mut expression, query.kinds.iter().map(|kind: &FileType| type_mark(*kind)));
     if sized {
         and_any(&mut expression, size_marks(sizes.clone()));

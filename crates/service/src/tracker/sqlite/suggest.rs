@@ -4,9 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use potluck_proto::directory::words::{Wanted, WantedWord};
 use rusqlite::Connection;
 
-use super::query::{Term, Wanted};
+use super::query::{expression, word_expression};
 use super::schema::NUMBER_BITS;
 use crate::tracker::store::StoreFault;
 
@@ -68,18 +69,18 @@ pub(super) fn suggest(
     let mut corrected = 0;
     for term in &wanted.terms {
         let mut term = term.clone();
-        if term.spaced && !matches(connection, network, &term.expression())? {
+        if term.spaced && !matches(connection, network, &word_expression(&term))? {
             corrected += 1;
             if corrected > CORRECTED {
                 return Ok(None);
             }
             let Some(word) = nearest(connection, network, &term)? else { return Ok(None) };
-            term = Term { text: word, parts: Vec::new(), ..term };
+            term = WantedWord { text: word, parts: Vec::new(), ..term };
         }
         words.push(term.text.clone());
         fixed.terms.push(term);
     }
-    if corrected == 0 || !matches(connection, network, &fixed.expression())? {
+    if corrected == 0 || !matches(connection, network, &expression(&fixed))? {
         return Ok(None);
     }
     Ok(Some(words.join(" ")))
@@ -98,7 +99,7 @@ fn matches(connection: &Connection, network: i64, expression: &str) -> Result<bo
 fn nearest(
     connection: &Connection,
     network: i64,
-    term: &Term,
+    term: &WantedWord,
 ) -> Result<Option<String>, StoreFault> {
     let mut search = Search::new(&term.text);
     let mut firsts: Vec<char> = term.text.chars().take(2).collect();

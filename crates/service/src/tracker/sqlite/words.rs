@@ -13,11 +13,11 @@ use std::rc::Rc;
 
 use potluck_proto::directory::record::{Entry, EntryKind};
 use potluck_proto::directory::tracker::FileType;
+use potluck_proto::directory::words::{file_type, mark, tokens};
 use rusqlite::Connection;
 
-use super::kinds::file_type;
 use super::schema::NUMBER_BITS;
-use super::text::{mark, tokens};
+
 use super::{catalogue, rows};
 use crate::tracker::store::StoreFault;
 

@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 
 use potluck_base::PeerId;
 use potluck_proto::directory::tracker::{Change, Conflict, Written};
+use potluck_proto::directory::words::mark;
 use rusqlite::Connection;
 
 use super::Kept;
 use crate::tracker::sqlite::SqliteStore;
-use crate::tracker::sqlite::text::mark;
 use crate::tracker::store::scene::{Scene, file, files};
 use crate::tracker::store::{StoreFault, TrackerStore};
 

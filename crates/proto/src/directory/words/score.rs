@@ -3,7 +3,7 @@
 //! Only names that the index found come here, up to a thousand at a time, so this is kept quick:
 //! names of ASCII are looked at in place, others are read as the index reads them.
 
-use super::query::{Term, Wanted};
+use super::query::{Wanted, WantedWord};
 use super::text::tokens;
 
 /// How much of the score the words make, by where they stand.
@@ -17,20 +17,21 @@ const ELSEWHERE: f32 = 0.2;
 const WHOLE_NAME: f32 = 0.3;
 
 /// Judges names against one query.
-pub(super) struct Judge<'a> {
+pub struct Judge<'a> {
     wanted: &'a Wanted,
     ascii: bool,
     lower: String,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(wanted: &'a Wanted) -> Self {
+    /// A judge for this query.
+    pub fn new(wanted: &'a Wanted) -> Self {
         let ascii = wanted.terms.iter().all(|term| term.text.is_ascii());
         Self { wanted, ascii, lower: String::new() }
     }
 
     /// From 0 to about 1.3.
-    pub(super) fn score(&mut self, path: &str) -> f32 {
+    pub fn score(&mut self, path: &str) -> f32 {
         let terms = &self.wanted.terms;
         if terms.is_empty() {
             return 0.0;
@@ -92,7 +93,7 @@ fn is_border(before: u8, after: u8) -> bool {
         || (before.is_ascii_lowercase() && after.is_ascii_uppercase())
 }
 
-fn in_words(folder: &str, name: &str, term: &Term) -> f32 {
+fn in_words(folder: &str, name: &str, term: &WantedWord) -> f32 {
     let mut best = ELSEWHERE;
     for (text, in_name) in [(name, true), (folder, false)] {
         tokens(text, &mut |token| {

@@ -5,10 +5,10 @@
 //! holds, a word of the index is letters, digits and marks only, so that it needs no escaping.
 //! Not a goal: stems, and what only a dictionary knows.
 //!
-//! SQLite gets words that are separated by spaces and splits them there (tokenizer `ascii`, for
-//! which everything beyond ASCII is a letter). Its own `unicode61` knows the letters of Unicode 6.1
-//! and cuts Indic words at their vowels; a word that it cut would make a phrase, which an index
-//! without positions refuses.
+//! The tracker's SQLite gets words that are separated by spaces and splits them there (tokenizer
+//! `ascii`, for which everything beyond ASCII is a letter). Its own `unicode61` knows the letters of
+//! Unicode 6.1 and cuts Indic words at their vowels; a word that it cut would make a phrase, which
+//! an index without positions refuses.
 
 use std::borrow::Cow;
 
@@ -27,16 +27,16 @@ const PRIVATE: u32 = 0xE000;
 
 /// One entry of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token<'a> {
+pub struct Token<'a> {
     /// Folded letters, digits and marks.
-    pub(super) text: &'a str,
+    pub text: &'a str,
     /// What it is of its word.
-    pub(super) kind: Kind,
+    pub kind: Kind,
 }
 
 /// What an entry is of its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// The whole word, as it stands between separators.
     Whole {
         /// Whether borders inside cut it into parts.
@@ -57,7 +57,7 @@ pub(super) enum Kind {
 
 impl Token<'_> {
     /// Whether people may have meant it when they typed something like it.
-    pub(super) fn suggests(&self) -> bool {
+    pub fn suggests(&self) -> bool {
         matches!(self.kind, Kind::Whole { cut: false } | Kind::Part)
             && SUGGESTED_LETTERS.contains(&self.text.chars().count())
             && self.text.chars().all(|c| c.is_alphabetic() || is_combining_mark(c))
@@ -65,12 +65,12 @@ impl Token<'_> {
 }
 
 /// An entry that no word can be: a class of files, say.
-pub(super) fn mark(number: u8) -> char {
+pub fn mark(number: u8) -> char {
     char::from_u32(PRIVATE + u32::from(number)).expect("256 private characters")
 }
 
 /// Calls `each` with every entry of a text.
-pub(super) fn tokens(text: &str, each: &mut dyn FnMut(Token<'_>)) {
+pub fn tokens(text: &str, each: &mut dyn FnMut(Token<'_>)) {
     let text = unaccented(text);
     let mut word = Word::default();
     for c in text.chars() {

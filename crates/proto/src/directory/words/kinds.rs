@@ -1,7 +1,7 @@
 //! What a file is, by the ending of its name.
 
-use potluck_proto::directory::record::EntryKind;
-use potluck_proto::directory::tracker::FileType;
+use crate::directory::record::EntryKind;
+use crate::directory::tracker::FileType;
 
 /// The endings that tell; everything else is [`FileType::Other`].
 const ENDINGS: &[(FileType, &str)] = &[
@@ -39,7 +39,7 @@ const ENDINGS: &[(FileType, &str)] = &[
 ];
 
 /// What an entry is.
-pub(crate) fn file_type(kind: EntryKind, path: &str) -> FileType {
+pub fn file_type(kind: EntryKind, path: &str) -> FileType {
     if kind == EntryKind::Folder {
         return FileType::Folder;
     }
