@@ -28,10 +28,10 @@ pub enum DhtCommand {
     },
     /// Tells the records that this node keeps. Answer: [`crate::Reply::DhtKeys`].
     Keys {
-        /// How many records to skip, for the next page.
+        /// How many places to skip, for the next page.
         #[serde(default)]
         offset: u32,
-        /// How many records to tell at most, 1 to 10,000.
+        /// How many places to tell at most, 1 to 10,000.
         #[serde(default = "page")]
         limit: u32,
     },
@@ -225,8 +225,10 @@ pub struct DhtKeys {
     pub count: DhtCount,
     /// How many there are of each kind, the most frequent first.
     pub kinds: Vec<DhtKind>,
-    /// The records of this page, by place.
+    /// The records of this page, by place and kind.
     pub records: Vec<DhtRecord>,
+    /// How many places and kinds there are in all.
+    pub groups: u64,
     /// Whether there are more behind these.
     pub more: bool,
 }
@@ -240,23 +242,25 @@ pub struct DhtKind {
     pub count: DhtCount,
 }
 
-/// One record that a node keeps.
+/// The records of one kind that a node keeps under one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DhtRecord {
-    /// The place under which it lies.
+    /// The place under which they lie.
     pub place: String,
-    /// Its kind, as in [`DhtKind::kind`].
+    /// Their kind, as in [`DhtKind::kind`].
     pub kind: String,
-    /// What it says, in a few words; they may hold a peer's words.
+    /// What they are about, in a few words; they may hold a peer's words.
     pub what: String,
-    /// Who signed it, if somebody did.
+    /// Who signed them, if one peer signed all.
     #[serde(default)]
     pub by: Option<PeerName>,
-    /// Whether it lies in the node's own part; else it is a copy.
+    /// Whether the place lies in the node's own part; else these are copies.
     pub own: bool,
-    /// Its bytes.
+    /// How many there are.
+    pub count: u64,
+    /// Their bytes.
     pub bytes: u64,
-    /// Until when it counts, in milliseconds since 1970.
+    /// Until when the last of them counts, in milliseconds since 1970.
     pub expires_ms: u64,
 }
 

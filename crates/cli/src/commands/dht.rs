@@ -52,7 +52,7 @@ pub(crate) struct LookupArgs {
 pub(crate) struct KeysArgs {
     #[command(flatten)]
     of: OneNetwork,
-    /// How many records to list
+    /// How many places to list
     #[arg(short, long, env = "POTLUCK_LIMIT", value_name = "N", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,

@@ -309,11 +309,13 @@ pub(crate) fn keys(keys: &DhtKeys, first: u32) -> Shown {
         return out;
     }
     out.result("");
-    let mut table = Table::new(&["PLACE", "KEPT AS", "SIZE", "FOR", "KIND", "BY", "WHAT"], &[2]);
+    let mut table =
+        Table::new(&["PLACE", "KEPT AS", "RECORDS", "SIZE", "FOR", "KIND", "BY", "WHAT"], &[2, 3]);
     for record in &keys.records {
         table.row(vec![
             place(&record.place),
             if record.own { "own" } else { "copy" }.to_owned(),
+            record.count.to_string(),
             Bytes(record.bytes).to_string(),
             ahead(record.expires_ms),
             cell(&record.kind),
@@ -325,7 +327,7 @@ pub(crate) fn keys(keys: &DhtKeys, first: u32) -> Shown {
     let last = u64::from(first) + keys.records.len() as u64;
     if keys.more || first > 0 {
         let more = if keys.more { "; --page and --limit show others" } else { "" };
-        out.note(format!("Records {} to {last} of {}{more}.", first + 1, keys.count.all()));
+        out.note(format!("Places {} to {last} of {}{more}.", first + 1, keys.groups));
     }
     out
 }

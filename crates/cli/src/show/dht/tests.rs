@@ -157,6 +157,7 @@ fn records_are_counted_by_kind_and_told_in_pages() {
         what: "the\u{1b}[2J".into(),
         by: Some(at_place("ben", 0x90).peer),
         own: true,
+        count: 2,
         bytes: 300,
         expires_ms: u64::MAX,
     };
@@ -167,11 +168,12 @@ fn records_are_counted_by_kind_and_told_in_pages() {
         count,
         kinds: vec![DhtKind { kind: "word".into(), count }],
         records: vec![record],
+        groups: 25,
         more: true,
     };
     let text = keys(&page, 20).text();
     assert!(text.contains("word   30      10  12.0 kB"), "{text}");
-    assert!(text.contains("Records 21 to 21 of 40; --page and --limit"), "{text}");
+    assert!(text.contains("Places 21 to 21 of 25; --page and --limit"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text:?}");
     let none = DhtKeys { count: DhtCount::default(), records: Vec::new(), ..page };
     assert!(keys(&none, 0).text().contains("You keep no records of lab."));
