@@ -46,7 +46,7 @@ impl NodeHandle {
         network: Option<String>,
         what: DhtCommand,
     ) -> Result<Reply, ApiError> {
-        let id = self.circle_network(network.as_deref())?;
+        let id = self.circle_network(network.as_deref(), "dht is")?;
         if what == DhtCommand::Join {
             self.inner.networks.enter_again(&id).await.map_err(failure::of_service)?;
         }
@@ -61,11 +61,16 @@ impl NodeHandle {
         })
     }
 
-    /// The network without a server that a person named, or the only one that there is.
-    pub(crate) fn circle_network(&self, text: Option<&str>) -> Result<NetworkId, ApiError> {
+    /// The network without a server that a person named, or the only one that there is. `for_what`
+    /// begins the sentence that only those networks have it.
+    pub(crate) fn circle_network(
+        &self,
+        text: Option<&str>,
+        for_what: &str,
+    ) -> Result<NetworkId, ApiError> {
         let views = self.inner.networks.list();
         let with_tracker = |name: &str| {
-            let message = format!("{name} has a tracker; dht is for chord and ring networks");
+            let message = format!("{name} has a tracker; {for_what} for chord and ring networks");
             ApiError::usage(message).hint(HOW)
         };
         if let Some(text) = text {

@@ -20,7 +20,7 @@ pub(crate) struct StoreArgs {
     files: Vec<PathBuf>,
     /// How many members are to have a copy of each, besides you
     #[arg(short, long, env = "POTLUCK_COPIES", value_name = "N", default_value_t = 3)]
-    #[arg(value_parser = clap::value_parser!(u8).range(1..=i64::from(limits::REPLICAS_MAX)))]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=i64::from(limits::DEPOSIT_COPIES)))]
     copies: u8,
     /// The network, if you are in several
     #[arg(short, long, env = "POTLUCK_NETWORK", value_name = "NETWORK")]
