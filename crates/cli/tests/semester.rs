@@ -8,105 +8,12 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use potluck_testkit::{Person, Running, random_bytes, snapshot};
+use potluck_testkit::{ASK_EVERY, Member, Person, Running, random_bytes, snapshot};
 use serde_json::Value;
 
 const EXE: &str = env!("CARGO_BIN_EXE_potluck");
 /// Longer than anything here takes that works.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// Pause between two questions whether something has come to pass.
-const ASK_EVERY: Duration = Duration::from_millis(100);
-
-/// Somebody of the group, whose daemon runs.
-struct Member {
-    person: Person,
-    daemon: Running,
-    flags: Vec<String>,
-}
-
-impl Member {
-    fn new(flags: &[&str]) -> Self {
-        let person = Person::new(EXE);
-        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let daemon = wake(&person, &flags);
-        Self { person, daemon, flags }
-    }
-
-    /// The last line of a command, and its exit code.
-    fn ask(&self, args: &[&str]) -> (Value, i32) {
-        let mut all = args.to_vec();
-        all.push("--json");
-        let output = self.person.run(&all);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let last = text.lines().last().unwrap_or_default();
-        let value = serde_json::from_str(last).unwrap_or_else(|_| {
-            panic!("{args:?} said {text:?} and {}", String::from_utf8_lossy(&output.stderr))
-        });
-        (value, output.status.code().unwrap_or(-1))
-    }
-
-    /// A command that has to work: its reply.
-    fn done(&self, args: &[&str]) -> Value {
-        let (value, code) = self.ask(args);
-        assert_eq!(code, 0, "{args:?}: {value:#}");
-        value["reply"].clone()
-    }
-
-    /// A command that has to fail with this kind of error.
-    fn fails(&self, args: &[&str], kind: &str) {
-        let (value, code) = self.ask(args);
-        assert_ne!(code, 0, "{args:?}: {value:#}");
-        assert_eq!(value["error"]["kind"], kind, "{args:?}: {value:#}");
-    }
-
-    /// Asks until the reply is as it should be.
-    fn until(&self, what: &str, args: &[&str], fits: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let (value, _) = self.ask(args);
-            if fits(&value["reply"]) {
-                return value["reply"].clone();
-            }
-            assert!(Instant::now() < deadline, "not in time: {what}: {value:#}");
-            std::thread::sleep(ASK_EVERY);
-        }
-    }
-
-    /// Searches until something is found that fits.
-    fn finds(&self, words: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let of = |reply: &Value| -> Option<Value> {
-            reply["groups"].as_array()?.iter().find(|group| fits(group)).cloned()
-        };
-        of(&self.until(words, &["search", words], |reply| of(reply).is_some())).unwrap()
-    }
-
-    fn get(&self, what: &str, into: &Path) -> Value {
-        fs::create_dir_all(into).unwrap();
-        self.done(&["get", what, "-o", into.to_str().unwrap()])
-    }
-
-    /// The process dies as in a power cut.
-    fn dies(&mut self) {
-        self.daemon.kill();
-    }
-
-    fn returns(&mut self) {
-        self.daemon = wake(&self.person, &self.flags);
-    }
-}
-
-/// Starts a daemon and waits until it answers.
-fn wake(person: &Person, flags: &[String]) -> Running {
-    let mut args = vec!["daemon", "run"];
-    args.extend(flags.iter().map(String::as_str));
-    let daemon = person.start(&args);
-    let deadline = Instant::now() + PATIENCE;
-    while !person.run(&["daemon", "status"]).status.success() {
-        assert!(Instant::now() < deadline, "the daemon does not answer");
-        std::thread::sleep(ASK_EVERY);
-    }
-    daemon
-}
 
 /// Starts the group's tracker and waits for its ticket.
 fn start_tracker(person: &Person) -> (Running, String) {
@@ -151,8 +58,8 @@ fn a_study_group_lives_through_a_semester() {
     let librarian = Person::new(EXE);
     let (mut tracker, ticket) = start_tracker(&librarian);
     let old_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let anna = Member::new(&["--set", &format!("p2p_ci={old_port}")]);
-    let [mut bert, carla, dora] = std::array::from_fn(|_| Member::new(&[]));
+    let anna = Member::new(EXE, &["--set", &format!("p2p_ci={old_port}")]);
+    let [mut bert, carla, dora] = std::array::from_fn(|_| Member::new(EXE, &[]));
     they_found_a_group(&ticket, &anna, &bert, &carla, &dora);
     let notes = anna.person.at("notes");
     they_publish_and_fetch(&anna, &bert, &carla, &notes);
