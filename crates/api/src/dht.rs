@@ -138,6 +138,8 @@ pub struct DhtFingers {
     pub own: DhtPeer,
     /// How many peers stand on the circle, as in [`DhtStatus::peers`].
     pub peers: u64,
+    /// Whether they are counted, as in [`DhtStatus::peers_counted`].
+    pub peers_counted: bool,
     /// The shortcuts, the nearest first.
     pub fingers: Vec<DhtFinger>,
 }

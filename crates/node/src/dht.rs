@@ -52,6 +52,10 @@ impl NodeHandle {
         }
         let on = On { node: self, circle: self.circle(&id)?, network: id };
         on.find().await;
+        let asks_others = matches!(what, DhtCommand::Lookup { .. } | DhtCommand::Leave);
+        if asks_others && on.circle.status().await.health == Health::Away {
+            return Err(on.left_before());
+        }
         Ok(match what {
             DhtCommand::Status | DhtCommand::Join => Reply::DhtStatus(on.status().await),
             DhtCommand::Fingers => Reply::DhtFingers(on.fingers().await),
@@ -125,9 +129,22 @@ impl On<'_> {
         let _ = timeout(FIND_TIME, state.wait_for(|state| !looking(state))).await;
     }
 
+    /// That this node stands there no more.
+    fn left_before(&self) -> ApiError {
+        let name = self.node.network_name(&self.network).name;
+        let message = format!("this node has left the circle of {name}");
+        ApiError::new(ErrorKind::Unreachable, message)
+            .hint(format!("\"potluck dht join {name}\" puts it back there"))
+    }
+
     async fn status(&self) -> DhtStatus {
-        let status = self.circle.status().await;
-        let (seen, now) = self.circle.fingers().await;
+        let mut status = self.circle.status().await;
+        let (mut seen, now) = self.circle.fingers().await;
+        if matches!(status.health, Health::Away | Health::Connecting) {
+            // Whom it knew does not matter where it does not stand.
+            (status.predecessor, status.successors) = (None, Vec::new());
+            seen.clear();
+        }
         let near = status.predecessor.iter().chain(&status.successors).copied();
         let names = self.names(near.chain(seen.iter().map(|finger| finger.peer))).await;
         let (peers, peers_counted) = peers(&status);
@@ -160,11 +177,13 @@ impl On<'_> {
         let status = self.circle.status().await;
         let (seen, now) = self.circle.fingers().await;
         let names = self.names(seen.iter().map(|finger| finger.peer)).await;
+        let (peers, peers_counted) = peers(&status);
         DhtFingers {
             network: self.node.network_name(&self.network),
             directory: kind(&status),
             own: names.peer(&status.own),
-            peers: peers(&status).0,
+            peers,
+            peers_counted,
             fingers: seen.iter().map(|finger| names.finger(finger, now)).collect(),
         }
     }

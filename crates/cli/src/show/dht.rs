@@ -30,7 +30,7 @@ pub(crate) fn status(status: &DhtStatus) -> Shown {
     let mut table = Table::new(&[], &[]);
     let mut row = |name: &str, value: String| table.row(vec![name.to_owned(), value]);
     row("network", format!("{} ({})", label(&status.network.name), status.directory.name()));
-    row("you", who(&status.own));
+    row("you", nick(&status.own));
     row("place", shown(&status.own.place));
     row("state", state(status));
     if let Some(predecessor) = &status.predecessor {
@@ -42,18 +42,25 @@ pub(crate) fn status(status: &DhtStatus) -> Shown {
     if let Some(more) = more_than(&status.successors, SUCCESSORS_NAMED) {
         row("", more);
     }
-    let part = format!("{:.1} % of the circle", status.part * 100.0);
-    row("your part", part);
-    row("records", records(status.records));
+    if is_there(status) {
+        row("your part", format!("{:.1} % of the circle", status.part * 100.0));
+        row("records", records(status.records));
+    }
     row("replicas", replicas(status));
-    row("fingers", fingers_counted(status));
-    row("health", health(status));
+    if is_there(status) {
+        row("fingers", fingers_counted(status));
+        row("health", health(status));
+    }
     let mut out = Shown::default();
     out.rows(&table);
     for trouble in &status.troubles {
         out.warning(shown(trouble));
     }
     out
+}
+
+fn is_there(status: &DhtStatus) -> bool {
+    matches!(status.state, DhtState::Joined | DhtState::Alone)
 }
 
 fn more_than(peers: &[DhtPeer], named: usize) -> Option<String> {
@@ -85,7 +92,9 @@ fn records(count: DhtCount) -> String {
 fn replicas(status: &DhtStatus) -> String {
     let wanted = u64::from(status.replicas);
     match status.peers {
-        peers if peers < wanted => format!("{wanted} (there are only {peers} of you)"),
+        peers if is_there(status) && peers < wanted => {
+            format!("{wanted} (there are only {peers} of you)")
+        }
         _ => wanted.to_string(),
     }
 }
@@ -93,18 +102,17 @@ fn replicas(status: &DhtStatus) -> String {
 fn fingers_counted(status: &DhtStatus) -> String {
     match (status.directory, status.fingers.len()) {
         (DirectoryKind::Ring, _) => "none: it is a plain ring".to_owned(),
+        (_, 0) if status.peers_counted => "none needed: you know everybody".to_owned(),
+        (_, 0) => "none yet".to_owned(),
         (_, count) => count.to_string(),
     }
 }
 
 fn health(status: &DhtStatus) -> String {
-    match (status.troubles.is_empty(), &status.state) {
-        (true, DhtState::Joined | DhtState::Alone) => {
-            format!("{} sound", console::style("●").green())
-        }
-        (true, _) => "-".to_owned(),
-        (false, _) => {
-            let count = counted(status.troubles.len() as u64, "thing");
+    match status.troubles.len() as u64 {
+        0 => format!("{} sound", console::style("●").green()),
+        troubles => {
+            let count = counted(troubles, "thing");
             format!("{} {count} not as it should be", console::style("◌").yellow())
         }
     }
@@ -120,7 +128,7 @@ pub(crate) fn circle(status: &DhtStatus) -> Vec<String> {
     let mut chain = Chain::default();
     let mut drawn = 0;
     for peer in &known {
-        let name = if peer.own { format!("{} (you)", nick(peer)) } else { nick(peer) };
+        let name = if peer.own { who(peer) } else { nick(peer) };
         if !chain.push(&name, &place(&peer.place)) {
             break;
         }
@@ -189,7 +197,12 @@ pub(crate) fn fingers(fingers: &DhtFingers) -> Shown {
         return out;
     }
     if fingers.fingers.is_empty() {
-        out.note(format!("You have no fingers in {network} yet: nobody is far enough away."));
+        out.note(match fingers.peers_counted {
+            true => format!("You need no fingers in {network}: you know everybody."),
+            false => {
+                format!("You have no fingers in {network} yet: one is looked up every few seconds.")
+            }
+        });
         return out;
     }
     let headings = ["FINGER", "STARTS AT", "PEER", "STANDS AT", "LOOKED UP", "ROUND TRIP"];
@@ -199,7 +212,9 @@ pub(crate) fn fingers(fingers: &DhtFingers) -> Shown {
     }
     out.table(&table);
     let count = counted(fingers.fingers.len() as u64, "finger");
-    out.note(format!("{count} from {}, one of {}.", place(&fingers.own.place), fingers.peers));
+    let about = if fingers.peers_counted { "" } else { "about " };
+    let from = place(&fingers.own.place);
+    out.note(format!("{count} from {from}, where you stand as one of {about}{}.", fingers.peers));
     out
 }
 
@@ -238,8 +253,8 @@ pub(crate) fn found(found: &DhtFound) -> Shown {
     let mut out = Shown::default();
     if !found.path.is_empty() {
         let mut table = Table::new(&["STEP", "ASKED", "STANDS AT", "ANSWERED IN"], &[0, 3]);
-        for hop in &found.path {
-            table.row(hop_row(hop));
+        for (position, hop) in found.path.iter().enumerate() {
+            table.row(hop_row(position, hop));
         }
         out.table(&table);
         out.result("");
@@ -266,9 +281,9 @@ fn looked_for(found: &DhtFound) -> String {
     }
 }
 
-fn hop_row(hop: &DhtHop) -> Vec<String> {
+fn hop_row(position: usize, hop: &DhtHop) -> Vec<String> {
     vec![
-        (hop.depth + 1).to_string(),
+        (position + 1).to_string(),
         who(&hop.peer),
         place(&hop.peer.place),
         hop.took_ms.map_or_else(|| "not at all".to_owned(), ms),
@@ -344,8 +359,7 @@ pub(crate) fn left(left: &DhtLeft) -> String {
 }
 
 fn who(peer: &DhtPeer) -> String {
-    let name = super::peer(&peer.peer);
-    if peer.own { format!("{name}, you") } else { name }
+    if peer.own { format!("{} (you)", nick(peer)) } else { super::peer(&peer.peer) }
 }
 
 fn at(peer: &DhtPeer) -> String {

@@ -110,6 +110,7 @@ fn a_finger_says_how_far_it_reaches() {
         directory: DirectoryKind::Chord,
         own: at_place("ann", 0x40),
         peers: 3,
+        peers_counted: true,
         fingers: small().fingers,
     };
     let text = fingers(&all).text();
@@ -140,7 +141,7 @@ fn a_lookup_tells_the_way_and_who_was_silent() {
         "not at all",
         "word       thermo",
         "kept by    cleo (",
-        "copies at  ann (",
+        "copies at  ann (you) at 40404040",
         "1 hop, 2 asked, 1 silent, 13 ms",
     ] {
         assert!(text.contains(part), "{part}: {text}");
