@@ -232,8 +232,38 @@ pub const RING_CALLS: usize = 256;
 pub const RING_CALLS_PER_PEER: u32 = 200;
 /// Lookups of ours at a time; more wait.
 pub const RING_LOOKUPS: usize = 64;
+/// Lookups of ours that wait for their turn; more come to nothing at once.
+pub const RING_LOOKUPS_WAITING: usize = 4096;
 /// Peers that are remembered to find the circle again, on disk.
 pub const RING_KNOWN: usize = 64;
+
+// What stands on that circle: an index, and stored files.
+
+/// How long what a peer publishes stays on the circle without being signed again. Shorter than with
+/// a tracker: nobody else clears away what a peer that is gone has left. A weekend without the peer
+/// is survived, and publishing again every other day costs little.
+pub const RING_RECORD_LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long a stored file is kept without its publisher signing for it again.
+pub const DEPOSIT_LIFETIME: Duration = RECORD_LIFETIME;
+/// Copies of one stored file: each is sent over some peer's line.
+pub const DEPOSIT_COPIES: u8 = 16;
+/// Words of one path under which it can be found; names have about five.
+pub const RING_WORDS: usize = 64;
+/// Records into which the entries of one page under one key may be cut.
+pub const RING_RECORD_PARTS: u8 = 16;
+/// How often a key can be split: 16 to this power keys for one word.
+pub const RING_SPLITS: usize = 4;
+/// Keys that one search asks for their records: a word of its own, or one split over 16 keys, some
+/// of them once more.
+pub const RING_ASKS: usize = 128;
+/// Peers that are named with one content in an answer.
+pub const RING_GROUP_PEERS: usize = 32;
+/// Records that an answer names with their numbers, for older ones elsewhere to be told from newer.
+pub const RING_SEEN: usize = 3000;
+/// Redemptions of one invite in one answer.
+pub const RING_REDEMPTIONS: usize = 1000;
+/// Presences in one answer: of those who have one name, or of one peer's stretch of the circle.
+pub const RING_PRESENCES: usize = 256;
 
 // P2P-CI/1.0, the classic course protocol: clear text from clients that nobody authenticates.
 

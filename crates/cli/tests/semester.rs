@@ -8,12 +8,14 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use potluck_testkit::{ASK_EVERY, Member, Person, Running, random_bytes, snapshot};
+use potluck_testkit::{Member, Person, Running, random_bytes, snapshot};
 use serde_json::Value;
 
 const EXE: &str = env!("CARGO_BIN_EXE_potluck");
 /// Longer than anything here takes that works.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// Pause between two questions whether something has come to pass.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// Starts the group's tracker and waits for its ticket.
 fn start_tracker(person: &Person) -> (Running, String) {

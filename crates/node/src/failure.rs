@@ -69,6 +69,7 @@ fn kind(error: &ServiceError) -> ErrorKind {
         | ServiceError::SeveralNetworks
         | ServiceError::SeveralPeers(_)
         | ServiceError::NoCircle(_)
+        | ServiceError::Unanswerable(_)
         | ServiceError::NotPublishable(_)
         | ServiceError::Record(_) => ErrorKind::Usage,
         ServiceError::NetworkExists(_) | ServiceError::NickTaken { .. } => ErrorKind::Exists,

@@ -123,6 +123,9 @@ pub enum ServiceError {
         /// Why.
         why: String,
     },
+    /// A circle cannot answer this.
+    #[error(transparent)]
+    Unanswerable(#[from] potluck_proto::directory::chord::index::Unanswerable),
     /// The network has a tracker.
     #[error("the members of {0} are on no circle: it has a tracker")]
     NoCircle(String),

@@ -4,11 +4,13 @@
 //! A story plays on loopback with ports of the system's choice, and waits for what programs say,
 //! never for time to pass. For tests only: it panics when a story cannot go on.
 
+mod circle;
 mod member;
 mod person;
 mod tree;
 
-pub use member::{ASK_EVERY, Member};
+pub use circle::{Circle, Looked, Published};
+pub use member::Member;
 pub use person::{Person, Running};
 pub use tree::{Dice, Thing, fill, random_bytes, random_tree, snapshot};
 

@@ -1,4 +1,4 @@
-//! A person whose daemon runs: what it is asked, and waiting until it answers as it should.
+//! Somebody whose daemon runs, and what it answers.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,23 +8,43 @@ use serde_json::Value;
 use crate::{PATIENCE, Person, Running};
 
 /// Pause between two questions whether something has come to pass.
-pub const ASK_EVERY: Duration = Duration::from_millis(100);
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// Somebody whose daemon runs.
+/// A person with a daemon.
 pub struct Member {
-    /// Who it is.
+    /// Who.
     pub person: Person,
-    daemon: Running,
+    /// The daemon.
+    pub daemon: Running,
     flags: Vec<String>,
 }
 
 impl Member {
-    /// Somebody new, whose daemon runs with these flags.
+    /// Somebody new, whose daemon runs this program with these flags, and answers.
     pub fn new(exe: &str, flags: &[&str]) -> Self {
+        Self::begin(exe, flags).awake()
+    }
+
+    /// The same before it is known to answer: several can start at a time.
+    pub fn begin(exe: &str, flags: &[&str]) -> Self {
         let person = Person::new(exe);
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let daemon = wake(&person, &flags);
+        let daemon = start(&person, &flags);
         Self { person, daemon, flags }
+    }
+
+    /// Waits until the daemon answers.
+    pub fn awake(self) -> Self {
+        self.wait_awake();
+        self
+    }
+
+    fn wait_awake(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.person.run(&["daemon", "status"]).status.success() {
+            assert!(Instant::now() < deadline, "the daemon does not answer");
+            std::thread::sleep(ASK_EVERY);
+        }
     }
 
     /// The last line of a command, and its exit code.
@@ -32,7 +52,7 @@ impl Member {
         let mut all = args.to_vec();
         all.push("--json");
         let output = self.person.run(&all);
-        let text = String::from_utf8(output.stdout).expect("JSON");
+        let text = String::from_utf8(output.stdout).expect("JSON is text");
         let last = text.lines().last().unwrap_or_default();
         let value = serde_json::from_str(last).unwrap_or_else(|_| {
             panic!("{args:?} said {text:?} and {}", String::from_utf8_lossy(&output.stderr))
@@ -72,8 +92,8 @@ impl Member {
         let of = |reply: &Value| -> Option<Value> {
             reply["groups"].as_array()?.iter().find(|group| fits(group)).cloned()
         };
-        of(&self.until(words, &["search", words], |reply| of(reply).is_some()))
-            .expect("it was just found")
+        let found = self.until(words, &["search", words], |reply| of(reply).is_some());
+        of(&found).expect("it was just found")
     }
 
     /// Fetches something into a folder.
@@ -87,21 +107,21 @@ impl Member {
         self.daemon.kill();
     }
 
-    /// The daemon runs again.
+    /// It starts again in the same home.
     pub fn returns(&mut self) {
-        self.daemon = wake(&self.person, &self.flags);
+        self.daemon = start(&self.person, &self.flags);
+        self.wait_awake();
+    }
+
+    /// It is asked to end, and does.
+    pub fn goes(&mut self) {
+        self.daemon.interrupt();
+        self.daemon.wait();
     }
 }
 
-/// Starts a daemon and waits until it answers.
-fn wake(person: &Person, flags: &[String]) -> Running {
+fn start(person: &Person, flags: &[String]) -> Running {
     let mut args = vec!["daemon", "run"];
     args.extend(flags.iter().map(String::as_str));
-    let daemon = person.start(&args);
-    let deadline = Instant::now() + PATIENCE;
-    while !person.run(&["daemon", "status"]).status.success() {
-        assert!(Instant::now() < deadline, "the daemon does not answer");
-        std::thread::sleep(ASK_EVERY);
-    }
-    daemon
+    person.start(&args)
 }

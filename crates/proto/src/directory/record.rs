@@ -20,7 +20,7 @@ use potluck_identity::{Signed, Statement};
 use serde::{Deserialize, Serialize};
 
 pub use page::{Page, PageHead, Place, Proof};
-pub use tree::{leaf, path_of, root_of, share_digest};
+pub use tree::{leaf, path_of, paths_of, root_of, share_digest};
 
 use crate::bounded::{addresses, relay};
 use crate::hello::AGENT_BYTES;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use potluck_base::limits;
 use potluck_identity::{Invite, Policy, Role, TrackerTicket};
 use potluck_link::{Endpoint, EndpointConfig};
+use potluck_service::directory::chord::Circles;
 use potluck_service::directory::tracker::Switchboard;
 use potluck_service::directory::{Directories, Directory};
-use potluck_service::networks::{Networks, Parts};
+use potluck_service::networks::{Networks, Parts, Place};
 use potluck_service::peers::Peers;
 use potluck_service::publish::{Announcer, Publisher};
 use potluck_service::share::{Sharing, offer};
@@ -60,6 +61,7 @@ impl Member {
             memberships: Arc::clone(peers.memberships()),
             directories: Arc::clone(&directories),
             switchboard,
+            circles: Arc::new(Circles::default()),
             secret,
             agent: "bench/1".to_owned(),
             notices,
@@ -75,7 +77,7 @@ impl Member {
     /// Makes a network that anybody may join.
     pub async fn create(&self, ticket: TrackerTicket) -> Invite {
         let name = "bench".to_owned();
-        let made = self.networks.create(name, &ticket, Policy::Open, Vec::new(), None);
+        let made = self.networks.create(name, Place::Tracker(ticket), Policy::Open, Vec::new(), None);
         let network = made.await.unwrap().record.network;
         let expires_ms = potluck_service::now_ms() + DAY_MS;
         self.networks.invite(&network, Role::Member, 1, expires_ms).unwrap()

@@ -7,9 +7,10 @@ use std::time::Duration;
 use potluck_base::{ContentId, NetworkId, PeerAddr, PeerId, limits};
 use potluck_identity::{Policy, Role, SecretKey, TrackerTicket};
 use potluck_link::mem::MemoryNet;
+use potluck_service::directory::chord::Circles;
 use potluck_service::directory::tracker::Switchboard;
 use potluck_service::directory::{Directories, Directory};
-use potluck_service::networks::{Networks, Parts};
+use potluck_service::networks::{Networks, Parts, Place};
 use potluck_service::peers::Peers;
 use potluck_service::swarm::Swarms;
 use potluck_service::tracker::sqlite::SqliteStore;
@@ -80,6 +81,7 @@ impl Member {
             memberships: Arc::clone(services.peers.memberships()),
             directories: Arc::clone(&directories),
             switchboard,
+            circles: Arc::new(Circles::default()),
             secret: key(number),
             agent: "test/1".to_owned(),
             notices: services.notices.clone(),
@@ -122,7 +124,7 @@ impl Group {
         let members: Vec<Member> = (1..=count).map(|number| Member::new(&net, number)).collect();
         let ticket = TrackerTicket { addr: PeerAddr::unknown(key(200).peer_id()), token: TOKEN };
         let owner = &members[0].networks;
-        let made = owner.create("group".to_owned(), &ticket, Policy::Invite, Vec::new(), None);
+        let made = owner.create("group".to_owned(), Place::Tracker(ticket), Policy::Invite, Vec::new(), None);
         let network = made.await.unwrap().record.network;
         let uses = u32::from(count).max(1);
         let expires_ms = now_ms() + limits::RECORD_LIFETIME.as_millis() as u64;

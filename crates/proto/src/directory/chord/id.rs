@@ -8,9 +8,22 @@ use std::fmt;
 use potluck_base::{ContentId, NetworkId, PeerId};
 use serde::{Deserialize, Serialize};
 
-/// A place on the circle of a network: of a peer, or of a key.
+/// A place on the circle of a network: of a peer, or of a key. 16 bytes, the highest first.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "[u8; 16]", into = "[u8; 16]")]
 pub struct RingId(pub u128);
+
+impl From<[u8; 16]> for RingId {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+}
+
+impl From<RingId> for [u8; 16] {
+    fn from(id: RingId) -> Self {
+        id.0.to_be_bytes()
+    }
+}
 
 /// Bits of a [`RingId`], and so the number of fingers that a peer could have.
 pub const RING_BITS: u32 = u128::BITS;

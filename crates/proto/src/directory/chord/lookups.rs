@@ -106,7 +106,11 @@ impl<P: OnRing, V: Value> Chord<P, V> {
     ) -> Option<u64> {
         let own = matches!(purpose, For::Join | For::Merge);
         if !own && self.lookups.len() >= limits::RING_LOOKUPS {
-            self.lost(now, purpose, 0, out);
+            if self.waiting.len() < limits::RING_LOOKUPS_WAITING {
+                self.waiting.push_back((purpose, key));
+            } else {
+                self.lost(now, purpose, 0, out);
+            }
             return None;
         }
         let ways = match purpose {
@@ -117,6 +121,15 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         let ways = (0..ways).map(|_| Way::new()).collect();
         self.lookups.insert(id, Lookup { purpose, key, began: now, ways });
         Some(id)
+    }
+
+    /// Begins lookups that waited, as far as there is room now.
+    pub(super) fn begin_waiting(&mut self, now: Time, out: &mut Out<P, V>) {
+        while self.lookups.len() < limits::RING_LOOKUPS
+            && let Some((purpose, key)) = self.waiting.pop_front()
+        {
+            self.look_up(now, purpose, key, out);
+        }
     }
 
     /// Gives each way peers of its own to begin with.

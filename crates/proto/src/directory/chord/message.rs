@@ -174,6 +174,7 @@ pub struct Digest {
     /// How many.
     pub count: u32,
     /// The hashes of their keys, slots and versions, added up.
+    #[serde(with = "sum")]
     pub sum: u128,
 }
 
@@ -267,6 +268,19 @@ impl Digest {
         bytes[32..].copy_from_slice(&version.to_be_bytes());
         let hash = potluck_content::hash(&bytes).0;
         u128::from_be_bytes(std::array::from_fn(|index| hash[index]))
+    }
+}
+
+/// A sum as 16 bytes, the highest first.
+mod sum {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(sum: &u128, to: S) -> Result<S::Ok, S::Error> {
+        sum.to_be_bytes().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
+        <[u8; 16]>::deserialize(from).map(u128::from_be_bytes)
     }
 }
 

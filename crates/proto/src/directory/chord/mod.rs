@@ -14,6 +14,7 @@ mod calls;
 mod deposits;
 mod fingers;
 mod id;
+pub mod index;
 mod lookups;
 mod message;
 mod puts;
@@ -27,7 +28,7 @@ mod tables;
 mod values;
 mod way;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use potluck_base::Time;
@@ -37,7 +38,7 @@ use crate::machine::{Input, Machine, Outbox};
 use asks::{Asking, Visit};
 use calls::{Call, Calls, Purpose};
 use deposits::Deposit;
-use lookups::Lookup;
+use lookups::{For, Lookup};
 use puts::PutJob;
 use repair::Vouched;
 use shelf::Shelf;
@@ -65,6 +66,8 @@ pub struct Chord<P: OnRing, V: Value> {
     /// Counts lookups, puts and the like of our own.
     serial: u64,
     lookups: BTreeMap<u64, Lookup<P>>,
+    /// Lookups that wait for their turn.
+    waiting: VecDeque<(For, RingId)>,
     asks: BTreeMap<u64, Asking<P, V>>,
     visits: BTreeMap<u64, Visit<P, V>>,
     puts: BTreeMap<u64, PutJob<V>>,
@@ -83,6 +86,8 @@ pub struct Chord<P: OnRing, V: Value> {
     attempts: u32,
     /// Whether the neighbours were told that we go.
     said_goodbye: bool,
+    /// Successors that do not take what we hand over, as they go or are gone themselves.
+    refused: BTreeSet<P>,
 }
 
 /// How a peer stands to the circle.
@@ -127,6 +132,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             shelf,
             serial: 0,
             lookups: BTreeMap::new(),
+            waiting: VecDeque::new(),
             asks: BTreeMap::new(),
             visits: BTreeMap::new(),
             puts: BTreeMap::new(),
@@ -139,6 +145,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             settled: false,
             attempts: 0,
             said_goodbye: false,
+            refused: BTreeSet::new(),
         }
     }
 
@@ -265,7 +272,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                     self.join(now, out);
                 }
             }
-            Command::Lookup { id, key } => self.look_up(now, lookups::For::Asker(id), key, out),
+            Command::Lookup { id, key } => self.look_up(now, For::Asker(id), key, out),
             Command::Put { id, records } => self.put(now, id, records, out),
             Command::Ask { id, key, question } => self.ask(now, id, key, question, out),
             Command::Visit { id, peer, question } => self.visit(now, id, peer, question, out),
@@ -350,6 +357,9 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                 }
             }
             Purpose::Enter => self.enter_failed(now, peer, out),
+            Purpose::Compare { .. } | Purpose::Repair { .. } if self.phase == Phase::Leaving => {
+                self.hand_over_to_next(now, Some(peer), out);
+            }
             Purpose::Measure { .. } | Purpose::Fetch { .. } | Purpose::Repair { .. } => {}
             Purpose::Compare { .. } | Purpose::Leave => {}
             Purpose::Step { lookup, way } => self.step_failed(now, (lookup, way), peer, out),
@@ -433,6 +443,7 @@ impl<P: OnRing, V: Value> Machine for Chord<P, V> {
                 }
             }
         }
+        self.begin_waiting(now, out);
         if self.phase == Phase::Leaving {
             self.leave_when_done(now, out);
         }

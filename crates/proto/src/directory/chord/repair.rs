@@ -94,6 +94,8 @@ impl<P: OnRing, V: Value> Chord<P, V> {
     ) -> Rep<P, V> {
         let whole = Vouched { from: span.0, to: span.1, rank: span.2, at: now };
         match self.vouched.get_mut(&from) {
+            // One that goes vouches for nothing.
+            _ if span.2 == 0 => {}
             // A part of the range that it asked about just before.
             Some(known)
                 if now.since(known.at) < self.params.call_time
@@ -260,11 +262,20 @@ impl<P: OnRing, V: Value> Chord<P, V> {
     pub(super) fn leave(&mut self, now: Time, out: &mut Out<P, V>) {
         let was_on = self.phase == Phase::On;
         self.phase = Phase::Leaving;
-        if let Some(next) = self.tables.next().filter(|_| was_on && self.shelf.count() > 0) {
-            let (from, to) = self.tables.range();
-            self.compare_range(now, next, (from, to, 0), out);
+        if was_on && self.shelf.count() > 0 {
+            self.hand_over_to_next(now, None, out);
         }
         self.leave_when_done(now, out);
+    }
+
+    /// Compares all that we keep with the first successor that stays, which gets what it lacks: not
+    /// only what is ours, as those who have copies may be going too.
+    pub(super) fn hand_over_to_next(&mut self, now: Time, refused: Option<P>, out: &mut Out<P, V>) {
+        self.refused.extend(refused);
+        let stays = |peer: &&P| !self.refused.contains(peer);
+        if let Some(next) = self.tables.successors().iter().find(stays).copied() {
+            self.compare_range(now, next, (self.id, self.id, 0), out);
+        }
     }
 
     /// Says goodbye once the successor has all that we keep.

@@ -17,8 +17,15 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         body: Req<P, V>,
         out: &mut Out<P, V>,
     ) {
-        let here = matches!(self.phase, Phase::On | Phase::Leaving);
-        if !here && !matches!(body, Request::State) {
+        let brings =
+            matches!(body, Request::Store { .. } | Request::Copy { .. } | Request::Compare { .. });
+        let takes = match self.phase {
+            Phase::On => true,
+            // What comes now would go with us.
+            Phase::Leaving => !brings,
+            Phase::Outside | Phase::Joining | Phase::Gone => matches!(body, Request::State),
+        };
+        if !takes {
             return answer(from, id, Reply::Busy, out);
         }
         let reply = match body {

@@ -100,12 +100,7 @@ impl Page {
     /// Whether it is a page of this peer in this network, whole and in order; says nothing about
     /// time. Returns the leaves of its tree.
     pub fn check(&self, network: &NetworkId, peer: &PeerId) -> Result<Vec<[u8; 32]>, RecordError> {
-        let head = check_head(&self.head, network, peer)?;
-        if usize::from(head.entries) != self.entries.len() {
-            return Err(RecordError::Entries);
-        }
-        let leaves = check_entries(head.page, head.pages, &self.entries)?;
-        if root_of(&leaves) == head.root { Ok(leaves) } else { Err(RecordError::Root) }
+        PageHead::check(&self.head, network, peer)?.check_all(&self.entries)
     }
 
     /// The proof for one of its entries.
@@ -126,27 +121,46 @@ impl Proof {
         peer: &PeerId,
         entry: &Entry,
     ) -> Result<(), RecordError> {
-        let head = check_head(&self.head, network, peer)?;
-        check_entry(head.page, head.pages, entry)?;
-        match climb(leaf(entry), self.index, head.entries, &self.siblings) {
-            Some(root) if root == head.root => Ok(()),
-            _ => Err(RecordError::Root),
-        }
+        let head = PageHead::check(&self.head, network, peer)?;
+        head.check_one(self.index, &self.siblings, entry)
     }
 }
 
-fn check_head<'a>(
-    signed: &'a Signed<PageHead>,
-    network: &NetworkId,
-    peer: &PeerId,
-) -> Result<&'a PageHead, RecordError> {
-    let PageHead { network: of, peer: by, .. } = &signed.value;
-    let head = check_signed(signed, (of, network), (by, peer))?;
-    check_pages(head.pages)?;
-    if head.page >= head.pages {
-        return Err(RecordError::Pages);
+impl PageHead {
+    /// Whether it is of this peer in this network, and within the rules; says nothing about time.
+    pub fn check<'a>(
+        signed: &'a Signed<Self>,
+        network: &NetworkId,
+        peer: &PeerId,
+    ) -> Result<&'a Self, RecordError> {
+        let Self { network: of, peer: by, .. } = &signed.value;
+        let head = check_signed(signed, (of, network), (by, peer))?;
+        check_pages(head.pages)?;
+        if head.page >= head.pages { Err(RecordError::Pages) } else { Ok(head) }
     }
-    Ok(head)
+
+    /// Whether these are all its entries, in order. Returns the leaves of its tree.
+    pub fn check_all(&self, entries: &[Entry]) -> Result<Vec<[u8; 32]>, RecordError> {
+        if usize::from(self.entries) != entries.len() {
+            return Err(RecordError::Entries);
+        }
+        let leaves = check_entries(self.page, self.pages, entries)?;
+        if root_of(&leaves) == self.root { Ok(leaves) } else { Err(RecordError::Root) }
+    }
+
+    /// Whether this is its entry with this number, by the hashes on its way to the root.
+    pub fn check_one(
+        &self,
+        index: u16,
+        siblings: &[[u8; 32]],
+        entry: &Entry,
+    ) -> Result<(), RecordError> {
+        check_entry(self.page, self.pages, entry)?;
+        match climb(leaf(entry), index, self.entries, siblings) {
+            Some(root) if root == self.root => Ok(()),
+            _ => Err(RecordError::Root),
+        }
+    }
 }
 
 /// Whether these may be the entries of this page; returns their leaves.

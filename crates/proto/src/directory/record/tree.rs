@@ -44,6 +44,20 @@ pub fn path_of(leaves: &[Hash], index: usize) -> Vec<Hash> {
     path
 }
 
+/// The hashes that lead to the root from each leaf, as [`path_of`] tells them one by one.
+pub fn paths_of(leaves: &[Hash]) -> Vec<Vec<Hash>> {
+    let mut paths = vec![Vec::new(); leaves.len()];
+    let (mut floor, mut height) = (leaves.to_vec(), 0);
+    while floor.len() > 1 {
+        for (leaf, path) in paths.iter_mut().enumerate() {
+            path.extend(floor.get((leaf >> height) ^ 1));
+        }
+        floor = floor_above(&floor);
+        height += 1;
+    }
+    paths
+}
+
 /// The root to which a path leads from a leaf of a page of so many entries; none if it is not as
 /// long as it must be.
 pub(super) fn climb(leaf: Hash, index: u16, entries: u16, path: &[Hash]) -> Option<Hash> {

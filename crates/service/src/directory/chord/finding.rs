@@ -8,13 +8,14 @@ use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use potluck_base::{ContentId, PeerId, ShareKey, limits};
 use potluck_identity::Signed;
-use potluck_proto::directory::chord::index::{Answer, Asked, Browse, Providers, Search};
+use potluck_proto::directory::chord::index::{
+    Answer, Asked, Listing, Providers, Search, Shares, There,
+};
 use potluck_proto::directory::record::{Entry, Proof, ShareHead};
 use potluck_proto::directory::tracker::{self as wire, ProviderRecord, Query};
 use tokio::time::timeout;
 
 use super::heart::Heart;
-use super::people::Sight;
 use crate::chance::now_ms;
 use crate::error::ServiceError;
 
@@ -24,36 +25,46 @@ const SIGHT_TIME: Duration = Duration::from_secs(3);
 /// A question that is put together from several.
 trait Quest {
     fn next(&mut self) -> Option<Asked>;
-    fn told(&mut self, id: u64, answer: Option<Answer>, now_ms: u64);
+    fn hear(&mut self, id: u32, answer: Option<Answer>);
 }
 
 impl Quest for Search {
     fn next(&mut self) -> Option<Asked> {
-        Search::next(self)
+        self.next_ask()
     }
 
-    fn told(&mut self, id: u64, answer: Option<Answer>, now_ms: u64) {
-        Search::told(self, id, answer, now_ms);
+    fn hear(&mut self, id: u32, answer: Option<Answer>) {
+        self.told(id, answer, now_ms());
     }
 }
 
 impl Quest for Providers {
     fn next(&mut self) -> Option<Asked> {
-        Providers::next(self)
+        self.next_ask()
     }
 
-    fn told(&mut self, id: u64, answer: Option<Answer>, now_ms: u64) {
-        Providers::told(self, id, answer, now_ms);
+    fn hear(&mut self, id: u32, answer: Option<Answer>) {
+        self.told(id, answer, now_ms());
     }
 }
 
-impl Quest for Browse {
+impl Quest for Shares {
     fn next(&mut self) -> Option<Asked> {
-        Browse::next(self)
+        self.next_ask()
     }
 
-    fn told(&mut self, id: u64, answer: Option<Answer>, now_ms: u64) {
-        Browse::told(self, id, answer, now_ms);
+    fn hear(&mut self, id: u32, answer: Option<Answer>) {
+        self.told(id, answer, now_ms());
+    }
+}
+
+impl Quest for Listing {
+    fn next(&mut self) -> Option<Asked> {
+        self.next_ask()
+    }
+
+    fn hear(&mut self, id: u32, answer: Option<Answer>) {
+        self.told(id, answer, now_ms());
     }
 }
 
@@ -74,7 +85,7 @@ impl Heart {
                 }
             };
             answered += usize::from(answer.is_some());
-            quest.told(id, answer, now_ms());
+            quest.hear(id, answer);
         }
         match failed {
             Some(error) if answered == 0 => Err(error),
@@ -84,12 +95,10 @@ impl Heart {
 
     /// Finds content by words.
     pub(super) async fn search(&self, query: Query) -> Result<wire::Found, ServiceError> {
-        let Ok(mut search) = Search::new(self.network(), query) else {
-            return Ok(wire::Found::default());
-        };
+        let mut search = Search::new(self.network(), query)?;
         self.pursue(&mut search).await?;
         let sights = self.sights(search.peers()).await;
-        Ok(search.finish(&|peer| sights.get(peer).copied().map(Into::into)))
+        Ok(search.finish(&|peer| sights.get(peer).copied().unwrap_or_default()))
     }
 
     /// Who has a content.
@@ -103,10 +112,9 @@ impl Heart {
         let sights = self.sights(peers.clone()).await;
         let unknown = peers.iter().filter(|peer| self.people.presence(**peer).is_none());
         join_all(unknown.map(|peer| self.presence_of(*peer))).await;
-        let mut found = providers.finish(&|peer| sights.get(peer).copied().map(Into::into));
-        for one in &mut found {
-            one.presence = self.people.presence(one.peer);
-        }
+        let mut found = providers.finish(&|peer| {
+            (sights.get(peer).copied().unwrap_or_default(), self.people.presence(*peer))
+        });
         found.sort_by_key(|one| !one.online);
         Ok(found)
     }
@@ -116,9 +124,9 @@ impl Heart {
         &self,
         peer: PeerId,
     ) -> Result<Vec<Signed<ShareHead>>, ServiceError> {
-        let mut browse = Browse::shares(self.network(), peer);
-        self.pursue(&mut browse).await?;
-        Ok(browse.shares_found())
+        let mut shares = Shares::new(self.network(), peer);
+        self.pursue(&mut shares).await?;
+        Ok(shares.finish())
     }
 
     /// What is in a share, in order of paths.
@@ -130,19 +138,16 @@ impl Heart {
         let heads = self.shares(peer).await?;
         let head = heads.into_iter().find(|head| head.value.share == share);
         let head = head.ok_or(ServiceError::Denied(wire::Denial::Unknown))?;
-        let mut browse = Browse::files(self.network(), &head.value);
-        self.pursue(&mut browse).await?;
-        let mut files = browse.files_found();
-        files.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
-        Ok(files)
+        let mut listing = Listing::new(self.network(), &head.value);
+        self.pursue(&mut listing).await?;
+        Ok(listing.finish())
     }
 
     /// Which of these members are there, as far as that is known soon.
-    pub(super) async fn sights(&self, peers: Vec<PeerId>) -> BTreeMap<PeerId, Sight> {
+    pub(super) async fn sights(&self, peers: Vec<PeerId>) -> BTreeMap<PeerId, There> {
         let looks = peers.into_iter().take(limits::PROVIDERS_ASKED).map(|peer| async move {
             let sight = timeout(SIGHT_TIME, self.sight(peer)).await;
-            let unknown = Sight { online: false, last_seen_ms: 0 };
-            (peer, sight.unwrap_or(unknown))
+            (peer, sight.unwrap_or_default())
         });
         join_all(looks).await.into_iter().collect()
     }

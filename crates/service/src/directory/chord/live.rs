@@ -1,6 +1,7 @@
 //! Being a member: entering under a name, having the use of an invite counted, and saying where we
 //! are for as long as we are there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use potluck_base::{PeerAddr, PeerId, limits};
 use potluck_identity::{Basis, Signed};
 use potluck_proto::directory::chord::Command;
 use potluck_proto::directory::chord::index::{
-    Question, Record, Redeemed, Subject, Term, Told, presence_records,
+    Question, Subject, Term, Told, presence_puts, redemption_put,
 };
 use potluck_proto::directory::record::{Presence, nick_folded};
 use potluck_proto::directory::tracker::{Denial, Nick, same_nick};
@@ -203,26 +204,24 @@ impl Heart {
         if now_ms() > capability.value.expires_ms {
             return Err(Out::Denied(Denial::Expired));
         }
-        let term = Term::new(Subject::Invite(invite));
-        let key = term.key(&self.network());
-        let (capability, redemption) = (capability.clone(), redemption.clone());
-        let record = Record::Redeemed(Box::new(Redeemed { term, capability, redemption }));
-        let put = self.core.put(vec![(key, record)]).await.map_err(|_| Out::Away)?;
+        let network = self.network();
+        let record = redemption_put(&network, capability.clone(), redemption.clone());
+        let put = self.core.put(vec![record]).await.map_err(|_| Out::Away)?;
         if !put.iter().any(|(_, _, ended)| ended.is_ok()) {
             tracing::info!(?put, "the use of the invite was not counted");
         }
-        let told = self.core.ask(key, Question::Redemptions).await.map_err(|_| Out::Away)?;
+        let key = Term::new(Subject::Invite(invite)).key(&network);
+        let question = Question::Redemptions { issuer: capability.value.issuer };
+        let told = self.core.ask(key, question).await.map_err(|_| Out::Away)?;
         let Some((_, answer)) = told else { return Err(Out::Away) };
-        let Told::Redemptions(all) = answer.body else { return Ok(()) };
-        let good = all.iter().filter(|one| one.verify(&invite).is_ok());
-        let mut order: Vec<_> = good.map(|one| (one.value.at_ms, one.value.peer)).collect();
-        order.sort_unstable();
-        order.dedup_by_key(|(_, peer)| *peer);
-        let place = order.iter().position(|(_, peer)| *peer == self.own());
-        match place {
-            Some(place) if place >= uses => Err(Out::Denied(Denial::UsedUp)),
-            _ => Ok(()),
-        }
+        let Told::Redemptions(all) = answer.told else { return Ok(()) };
+        let first: BTreeSet<PeerId> = all
+            .iter()
+            .filter(|used| used.redemption.verify(&invite).is_ok())
+            .map(|used| used.redemption.value.peer)
+            .collect();
+        let too_late = first.len() >= uses && !first.contains(&self.own());
+        if too_late { Err(Out::Denied(Denial::UsedUp)) } else { Ok(()) }
     }
 
     /// Says under our place and our name where we are.
@@ -258,8 +257,8 @@ impl Heart {
         };
         let presence = Signed::sign(&self.parts.secret, presence);
         self.people.note(&presence);
-        let records = presence_records(&self.network(), &presence);
-        let ended = self.core.put(records.into()).await?;
+        let records = presence_puts(&self.network(), &presence);
+        let ended = self.core.put(records).await?;
         match ended.iter().any(|(_, _, ended)| ended.is_ok()) {
             true => Ok(()),
             false => Err(super::core::away()),

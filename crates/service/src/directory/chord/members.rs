@@ -77,7 +77,7 @@ impl Heart {
             let Ok(Some((state, answer))) = visited else { continue };
             self.people.note_online(contact.peer, true);
             self.meet(met, contact.peer, true, None);
-            for presence in self.good_presences(answer.body) {
+            for presence in self.good_presences(answer.told) {
                 self.meet(met, presence.value.peer, false, Some(&presence.value));
             }
             next.extend(state.successors.into_iter().chain(state.predecessor));

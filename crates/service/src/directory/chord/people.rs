@@ -10,7 +10,7 @@ use std::time::Duration;
 use potluck_base::{PeerId, limits};
 use potluck_identity::Signed;
 use potluck_proto::directory::chord::RingId;
-use potluck_proto::directory::chord::index::{Question, Seen, Subject, Term, Told};
+use potluck_proto::directory::chord::index::{Question, Subject, Term, There, Told};
 use potluck_proto::directory::record::{Presence, check_expiry};
 use tokio::time::Instant;
 
@@ -29,19 +29,6 @@ pub(super) struct People(Mutex<BTreeMap<PeerId, Person>>);
 struct Person {
     presence: Option<Signed<Presence>>,
     online: Option<(Instant, bool)>,
-}
-
-/// Whether a member is there, and when it last was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sight {
-    pub(super) online: bool,
-    pub(super) last_seen_ms: u64,
-}
-
-impl From<Sight> for Seen {
-    fn from(sight: Sight) -> Self {
-        Self { online: sight.online, last_seen_ms: sight.last_seen_ms }
-    }
 }
 
 impl People {
@@ -98,7 +85,7 @@ impl Heart {
         key: RingId,
     ) -> Result<Vec<Signed<Presence>>, ServiceError> {
         match self.core.ask(key, Question::Presence).await? {
-            Some((_, answer)) => Ok(self.good_presences(answer.body)),
+            Some((_, answer)) => Ok(self.good_presences(answer.told)),
             None => Err(super::core::away()),
         }
     }
@@ -137,15 +124,15 @@ impl Heart {
     }
 
     /// Whether a member is there, and when it last said so.
-    pub(super) async fn sight(&self, peer: PeerId) -> Sight {
+    pub(super) async fn sight(&self, peer: PeerId) -> There {
         if self.is_online(peer).await {
-            return Sight { online: true, last_seen_ms: now_ms() };
+            return There { online: true, last_seen_ms: now_ms() };
         }
         if self.people.presence(peer).is_none() {
             // Its neighbours may have what it said; if they do not answer, nothing is known.
             let _ = self.presence_of(peer).await;
         }
         let known = self.people.presence(peer);
-        Sight { online: false, last_seen_ms: known.map_or(0, |known| known.value.sequence) }
+        There { online: false, last_seen_ms: known.map_or(0, |known| known.value.sequence) }
     }
 }

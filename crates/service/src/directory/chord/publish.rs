@@ -157,7 +157,7 @@ impl Publisher {
     async fn publish(&self, putting: &mut Putting, share: ShareKey, published: Published) {
         let sequence = published.head.value.sequence;
         let last = putting.put.insert(share, sequence);
-        let (mut batch, needed) = putting.plan.head(published.head);
+        let (mut batch, needed) = putting.plan.head(&published.head);
         let since = match needed {
             Needed::All => 0,
             Needed::Changed => last.map_or(0, |last| last + 1),

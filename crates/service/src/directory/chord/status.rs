@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use potluck_base::{NetworkId, PeerId, Time};
-use potluck_proto::directory::chord::index::Record;
+use potluck_proto::directory::chord::index::{Record, Subject};
 use potluck_proto::directory::chord::{FingerView, RingId, Value};
 
 use super::contact::Contact;
@@ -194,7 +194,22 @@ fn estimate(own: RingId, successors: &[Contact], wanted: usize) -> (f64, bool) {
 
 /// What a record is, in a word or two, what it is about, and who signed it.
 fn describe(record: &Record) -> (&'static str, String, Option<PeerId>) {
-    ("record", format!("{:?}", record.term().of), Some(record.peer()))
+    let kind = match record {
+        Record::Files(_) => match &record.term().of {
+            Subject::Word(_) => "word",
+            Subject::Content(_) => "content",
+            _ => "files",
+        },
+        Record::Share(_) => "share",
+        Record::Gone(_) => "withdrawal",
+        Record::Presence(_) => match &record.term().of {
+            Subject::Nick(_) => "nickname",
+            _ => "presence",
+        },
+        Record::Deposit(_) => "stored file",
+        Record::Redeemed(_) => "invite",
+    };
+    (kind, record.term().to_string(), Some(record.peer()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod comings;
 mod keeping;
 mod lies;
 mod lookups;
+mod soak;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
