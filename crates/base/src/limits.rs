@@ -265,6 +265,23 @@ pub const RING_REDEMPTIONS: usize = 1000;
 /// Presences in one answer: of those who have one name, or of one peer's stretch of the circle.
 pub const RING_PRESENCES: usize = 256;
 
+// Files that are stored in a network.
+
+/// Bytes of the reason why a copy is missing.
+pub const COPY_WHY_BYTES: usize = 200;
+/// Files that a peer holds for others, or is to hold; each is looked after in turn.
+pub const HELD_FILES: usize = 10_000;
+/// Files that a peer holds on behalf of one other, in one network.
+pub const HELD_FILES_PER_PEER: usize = 1000;
+/// Publishers whose deposits of one content are looked at: each can sign one.
+pub const DEPOSITS_PER_CONTENT: usize = 64;
+/// One publisher may fill at most this part of what a peer holds: one in so many.
+pub const HELD_SHARE_OF_ONE: u64 = 2;
+/// Files that are fetched for others at a time.
+pub const HOLDS_AT_A_TIME: usize = 4;
+/// Copies that are asked about at a time.
+pub const COPIES_ASKED_AT_A_TIME: usize = 16;
+
 // P2P-CI/1.0, the classic course protocol: clear text from clients that nobody authenticates.
 
 /// A line of a P2P-CI message, bytes: the longest name below a share and its header's name.

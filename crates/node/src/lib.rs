@@ -4,6 +4,7 @@
 //! events.
 
 mod config;
+mod dht;
 mod dispatch;
 mod failure;
 mod key;

@@ -11,6 +11,7 @@ use potluck_base::{NetworkId, PeerId, limits};
 use potluck_identity::SecretKey;
 use potluck_link::{Endpoint, EndpointConfig, LinkError};
 use potluck_service::directory::Directories;
+use potluck_service::directory::chord::Circles;
 use potluck_service::directory::tracker::Switchboard;
 use potluck_service::fetch::Fetcher;
 use potluck_service::networks::{Networks, Parts};
@@ -249,6 +250,8 @@ fn parts(
 ) -> Parts {
     let switchboard = Arc::new(Switchboard::default());
     peers.listen_frames(Arc::clone(&switchboard) as Arc<_>);
+    let circles = Arc::new(Circles::default());
+    peers.listen_frames(Arc::clone(&circles) as Arc<_>);
     let announcing = Arc::clone(announcing);
     Parts {
         store: store.clone(),
@@ -256,6 +259,7 @@ fn parts(
         memberships: Arc::clone(peers.memberships()),
         directories: Arc::clone(directories),
         switchboard,
+        circles,
         secret: secret.clone(),
         agent: AGENT.to_owned(),
         notices: notices.clone(),

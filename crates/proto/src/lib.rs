@@ -2,6 +2,7 @@
 
 mod bounded;
 mod circle;
+mod copies;
 mod dice;
 pub mod directory;
 mod hello;
@@ -11,6 +12,7 @@ pub mod swarm;
 mod wire;
 
 pub use circle::{CircleBody, CircleFrame, Known, RingMessage};
+pub use copies::CopySaid;
 pub use dice::Dice;
 pub use hello::{
     AGENT_BYTES, Agreed, FEATURE_CIRCLES, FEATURE_NETWORKS, Hello, RELAY_BYTES, Unfit, VERSION, VERSION_MIN, judge,

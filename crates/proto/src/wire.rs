@@ -99,6 +99,12 @@ pub enum What {
         #[serde(deserialize_with = "bounded::files")]
         files: Range<u32>,
     },
+    /// How your copy of it is, which is stored in a network: [`CopySaid`](crate::CopySaid). Only
+    /// for peers with [`FEATURE_CIRCLES`](crate::FEATURE_CIRCLES).
+    Stored {
+        /// Which network. Only members of it are answered.
+        network: NetworkId,
+    },
 }
 
 /// Why a peer does not do what it was asked.

@@ -129,6 +129,26 @@ pub enum ServiceError {
     /// The network has a tracker.
     #[error("the members of {0} are on no circle: it has a tracker")]
     NoCircle(String),
+    /// Not one copy of a file could be made in a network.
+    #[error("no copy could be made: {why}")]
+    NoCopies {
+        /// Why.
+        why: String,
+    },
+    /// This node has put nothing of that name into a network.
+    #[error("this node has stored nothing called {0:?}")]
+    NotStored(String),
+    /// Several stored files may be meant.
+    #[error("several stored files could be meant by {0:?}")]
+    SeveralStored(String),
+    /// Something that cannot be put into a network.
+    #[error("{} cannot be stored: {why}", potluck_base::escape(&path.to_string_lossy(), potluck_base::limits::PATH_BYTES))]
+    NotStorable {
+        /// What.
+        path: std::path::PathBuf,
+        /// Why.
+        why: String,
+    },
     /// A directory takes too long.
     #[error("the directory does not answer")]
     DirectorySilent,

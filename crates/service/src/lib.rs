@@ -20,6 +20,7 @@ pub mod publish;
 mod runner;
 mod selection;
 pub mod share;
+pub mod stored;
 pub mod swarm;
 pub mod tracker;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 use crate::offers;
 use crate::owners;
+use crate::stored;
 
 /// Who may have a content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +53,8 @@ impl Audience {
 }
 
 /// For whom a content is, by all offers of it and of folders that have it as a file; none if it is
-/// not offered. What is shared or downloaded and is no offer is for anyone.
+/// not offered. What is shared or downloaded and is no offer is for anyone; what is held for others
+/// is for the members of their networks.
 pub(crate) fn of(connection: &Connection, id: &ContentId) -> Result<Option<Audience>, StoreError> {
     let mut found = of_whole(connection, id)?;
     for folder in owners::contents_with(connection, id)? {
@@ -67,14 +69,24 @@ pub(crate) fn of(connection: &Connection, id: &ContentId) -> Result<Option<Audie
     Ok(found)
 }
 
-/// For whom a share or download as a whole is.
+/// For whom a share or download as a whole is, or what is held for others.
 fn of_whole(connection: &Connection, id: &ContentId) -> Result<Option<Audience>, StoreError> {
+    let networks = stored::networks_of(connection, id)?;
+    let held = (!networks.is_empty()).then(|| Audience { networks, ..Audience::nobody() });
+    Ok(match (of_person(connection, id)?, held) {
+        (Some(person), Some(held)) => Some(person.or(held)),
+        (person, held) => person.or(held),
+    })
+}
+
+/// For whom the person's share or download as a whole is.
+fn of_person(connection: &Connection, id: &ContentId) -> Result<Option<Audience>, StoreError> {
     let offered = offers::audiences(connection, id)?;
     if let Some(all) = offered.into_iter().reduce(Audience::or) {
         return Ok(Some(all));
     }
     let sql = "SELECT 1 FROM shares WHERE id = ?1
-               UNION ALL SELECT 1 FROM downloads WHERE content = ?1 LIMIT 1";
+               UNION ALL SELECT 1 FROM downloads WHERE content = ?1 AND held = 0 LIMIT 1";
     let here = connection.prepare_cached(sql)?.query_row([id.0], |_| Ok(())).optional()?;
     Ok(here.map(|()| Audience::anyone()))
 }

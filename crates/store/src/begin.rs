@@ -23,6 +23,7 @@ use crate::record::{self, Record, Stage};
 use crate::resume::{Found, Noted};
 use crate::share::ShareKind;
 use crate::state::Inner;
+use crate::stored;
 use crate::sweep;
 use crate::target::{self, Start};
 use crate::twins::Twins;
@@ -282,7 +283,8 @@ impl Outset<'_> {
                 dev: 0,
                 files,
             };
-            record.number = record::insert(&self.store.db.lock(), &record)?;
+            let held = stored::is_folder(self.store, &self.folder_path);
+            record.number = record::insert(&self.store.db.lock(), &record, held)?;
             return Ok(record);
         };
         // What is finished already stays so: there is nothing to do.

@@ -83,6 +83,7 @@ const MIGRATIONS: &[Step] = &[
     // Small columns stand before large ones: SQLite reads a row from its beginning.
     Step { sql: include_str!("schema_2.sql"), then: Some(upgrade::to_2) },
     Step::sql(include_str!("schema_3.sql")),
+    Step::sql(include_str!("schema_4.sql")),
 ];
 
 /// The database, with one connection that writes and one that need not wait for it.

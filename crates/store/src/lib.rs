@@ -43,6 +43,7 @@ mod shares;
 mod single;
 mod source;
 mod state;
+mod stored;
 mod sweep;
 mod target;
 #[cfg(test)]
@@ -58,7 +59,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use potluck_base::{ContentId, NetworkId, ShareKey};
+use potluck_base::{ContentId, NetworkId, PeerId, ShareKey};
 
 pub use audience::Audience;
 pub use circles::{KeptRecord, RecordChange};
@@ -80,6 +81,7 @@ pub use scan::{Scan, ScannedFile, Warning};
 pub use settle::Settled;
 pub use share::{Origin, Root, ShareEntry, ShareInfo, ShareKind, ShareRecord};
 pub use source::Source;
+pub use stored::{HeldClaim, OwnDeposit};
 pub use unverified::{Placed, Placing};
 
 use crate::disk::Disk;
@@ -303,6 +305,7 @@ impl Store {
     pub fn remove_network(&self, network: &NetworkId) -> Result<bool, StoreError> {
         self.0.db.transaction(|tx| {
             circles::forget(tx, network)?;
+            stored::forget(tx, network)?;
             networks::remove(tx, network)
         })
     }
@@ -338,6 +341,69 @@ impl Store {
         contacts: &[u8],
     ) -> Result<(), StoreError> {
         circles::put_contacts(&self.0.db.lock(), network, contacts)
+    }
+
+    /// Notes a file that this node has put into a network, in place of what was noted of it before.
+    pub fn put_deposit(&self, deposit: &OwnDeposit) -> Result<(), StoreError> {
+        stored::put_own(&self.0.db.lock(), deposit)
+    }
+
+    /// All files that this node has put into networks, by network and name.
+    pub fn deposits(&self) -> Result<Vec<OwnDeposit>, StoreError> {
+        stored::own(&self.0.db.read())
+    }
+
+    /// Forgets a file that this node has put into a network.
+    pub fn remove_deposit(
+        &self,
+        network: &NetworkId,
+        content: &ContentId,
+    ) -> Result<(), StoreError> {
+        stored::remove_own(&self.0.db.lock(), network, content)
+    }
+
+    /// The folder of files that are held for others, made if need be, and the name of one there:
+    /// where [`Store::begin_download`] is to put it.
+    pub fn held_place(
+        &self,
+        content: &ContentId,
+    ) -> Result<(PathBuf, potluck_base::RelPath), StoreError> {
+        Ok((stored::folder(&self.0)?, stored::name_of(content)))
+    }
+
+    /// Notes what is to be held for others: from now on it is for the members of that network.
+    pub fn put_claim(&self, claim: &HeldClaim) -> Result<(), StoreError> {
+        stored::put_claim(&self.0.db.lock(), claim)
+    }
+
+    /// All that is held or to be held for others, the oldest first.
+    pub fn claims(&self) -> Result<Vec<HeldClaim>, StoreError> {
+        stored::claims(&self.0.db.read())
+    }
+
+    /// Takes back that a content is to be held. When nobody wants it held any more, which is
+    /// returned, what is here of it is deleted; it must not be moved at the time.
+    pub fn drop_claims(
+        &self,
+        content: &ContentId,
+        gone: &[(NetworkId, PeerId)],
+    ) -> Result<bool, StoreError> {
+        stored::drop_claims(&self.0, content, gone)
+    }
+
+    /// Deletes what is here of a file that is to be held; it is to be held all the same.
+    pub fn discard_held(&self, content: &ContentId) -> Result<(), StoreError> {
+        stored::discard(&self.0, content)
+    }
+
+    /// Deletes whatever lies among the files that are held for others and is not to be held.
+    pub fn tidy_held(&self) -> Result<(), StoreError> {
+        stored::tidy(&self.0)
+    }
+
+    /// Whether a whole content is here and can be served: held, shared or downloaded.
+    pub fn is_here(&self, content: &ContentId) -> Result<bool, StoreError> {
+        stored::is_here(&self.0, content)
     }
 
     /// Starts a download, or goes on with an earlier one of the same content to the same place.

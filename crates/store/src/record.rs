@@ -149,13 +149,15 @@ pub(crate) fn get(connection: &Connection, number: i64) -> Result<Option<Record>
     Ok(select(connection, "number = ?1", params![number])?.pop())
 }
 
-/// Puts a new download into the table; returns its number.
-pub(crate) fn insert(connection: &Connection, new: &Record) -> Result<i64, StoreError> {
+/// Puts a new download into the table, the person's or one that is `held` for others; returns its
+/// number.
+pub(crate) fn insert(connection: &Connection, new: &Record, held: bool) -> Result<i64, StoreError> {
     connection.execute(
         "INSERT INTO downloads (content, kind, name, asked, folder, created, size, executable,
-             manifest, selected, state, synced, boot, durable, doubtful, dev, files, ids, count)
+             manifest, selected, state, synced, boot, durable, doubtful, dev, files, ids, count,
+             held)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19)",
+             ?19, ?20)",
         params![
             new.content.0,
             new.kind.number(),
@@ -176,6 +178,7 @@ pub(crate) fn insert(connection: &Connection, new: &Record) -> Result<i64, Store
             rows::pack(&new.files)?,
             rows::pack_id_starts(&new.map()),
             new.count() as i64,
+            held,
         ],
     )?;
     Ok(connection.last_insert_rowid())
@@ -235,9 +238,9 @@ pub(crate) fn displace(tx: &Transaction<'_>, record: &Record) -> Result<(), Stor
     Ok(())
 }
 
-/// All downloads that are not finished.
+/// All downloads of the person's that are not finished.
 pub(crate) fn unfinished(connection: &Connection) -> Result<Vec<DownloadInfo>, StoreError> {
-    let records = select(connection, "state != 2 ORDER BY number", params![])?;
+    let records = select(connection, "state != 2 AND held = 0 ORDER BY number", params![])?;
     let info = |record: Record| {
         let map = record.map();
         let mut here = record.durable.clone();
@@ -259,7 +262,7 @@ pub(crate) fn unfinished(connection: &Connection) -> Result<Vec<DownloadInfo>, S
     Ok(records.into_iter().map(info).collect())
 }
 
-/// Finished downloads, as lines in the list of shares.
+/// Finished downloads of the person's, as lines in the list of shares.
 pub(crate) fn finished(
     connection: &Connection,
     filter: &str,
@@ -267,7 +270,7 @@ pub(crate) fn finished(
 ) -> Result<Vec<ShareInfo>, StoreError> {
     let sql = format!(
         "SELECT content, kind, name, folder, created, size, executable, count FROM downloads
-         WHERE state = 2 AND {filter} ORDER BY number"
+         WHERE state = 2 AND held = 0 AND {filter} ORDER BY number"
     );
     let mut read = connection.prepare_cached(&sql)?;
     let mut found = read.query(params)?;
@@ -307,9 +310,10 @@ pub(crate) fn finished_share(
     Ok(records.into_iter().next().map(Record::share))
 }
 
-/// Forgets the finished downloads of a content.
+/// Forgets the person's finished downloads of a content.
 pub(crate) fn forget_finished(tx: &Transaction<'_>, content: &ContentId) -> Result<(), StoreError> {
-    for record in select(tx, "state = 2 AND content = ?1", params![content.0])? {
+    const OF_PERSON: &str = "state = 2 AND held = 0 AND content = ?1";
+    for record in select(tx, OF_PERSON, params![content.0])? {
         delete(tx, record.number)?;
     }
     Ok(())

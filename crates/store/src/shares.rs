@@ -108,7 +108,7 @@ pub(crate) fn list(store: &Inner) -> Result<Vec<ShareInfo>, StoreError> {
 /// How many there are of them.
 pub(crate) fn count(store: &Inner) -> Result<u64, StoreError> {
     let sql = "SELECT (SELECT count(*) FROM shares)
-                   + (SELECT count(*) FROM downloads WHERE state = 2)";
+                   + (SELECT count(*) FROM downloads WHERE state = 2 AND held = 0)";
     let count: i64 = store.db.read().query_row(sql, [], |row| row.get(0))?;
     Ok(count as u64)
 }

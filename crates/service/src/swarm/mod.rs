@@ -8,10 +8,10 @@ pub mod push;
 pub mod session;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use potluck_base::{ContentId, PeerId, PieceSet, limits};
+use potluck_base::{ContentId, NetworkId, PeerId, PieceSet, limits};
 use potluck_content::PieceMap;
 use potluck_proto::Input;
 use potluck_proto::swarm::{Command, Message, Setup, Swarm};
@@ -38,12 +38,24 @@ const META_PARTS_AHEAD: u32 = 8;
 /// Time that tasks get to come to an end.
 const STOP_TIME: Duration = Duration::from_secs(2);
 
+/// Knows of copies that this node is to have of files that are stored in networks.
+pub trait Copies: Send + Sync {
+    /// What a member is told about our copy. May block.
+    fn said(
+        &self,
+        linked: &Linked,
+        content: ContentId,
+        network: &NetworkId,
+    ) -> Result<Vec<u8>, Refusal>;
+}
+
 /// The sessions of this node.
 pub struct Swarms {
     store: Store,
     peers: Arc<Peers>,
     sessions: Mutex<BTreeMap<ContentId, Arc<Session>>>,
     notices: Notices,
+    copies: OnceLock<Weak<dyn Copies>>,
     tasks: TaskTracker,
 }
 
@@ -51,7 +63,12 @@ impl Swarms {
     /// No sessions yet.
     pub fn new(store: Store, peers: Arc<Peers>, notices: Notices) -> Arc<Self> {
         let (sessions, tasks) = (Mutex::new(BTreeMap::new()), TaskTracker::new());
-        Arc::new(Self { store, peers, sessions, notices, tasks })
+        Arc::new(Self { store, peers, sessions, notices, copies: OnceLock::new(), tasks })
+    }
+
+    /// Lets somebody answer questions about copies from now on; only the first is heard.
+    pub fn answer_for_copies(&self, copies: Weak<dyn Copies>) {
+        let _ = self.copies.set(copies);
     }
 
     /// The session of a content, if it is being moved.
@@ -205,6 +222,10 @@ impl Swarms {
     }
 
     fn meta(&self, linked: &Linked, content: ContentId, what: &What) -> Result<Vec<u8>, Refusal> {
+        if let What::Stored { network } = what {
+            let copies = self.copies.get().and_then(Weak::upgrade).ok_or(Refusal::NotShared)?;
+            return copies.said(linked, content, network);
+        }
         let session = self.serving(linked, content)?;
         let holding = session.holding();
         let files = match what {
@@ -212,6 +233,7 @@ impl Swarms {
                 return holding.manifest().map(|m| m.encode()).ok_or(Refusal::NotShared);
             }
             What::Values { files } => files.clone(),
+            What::Stored { .. } => return Err(Refusal::NotShared),
         };
         if files.end > session.map.files() || files.start > files.end {
             return Err(Refusal::NotShared);

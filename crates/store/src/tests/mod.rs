@@ -9,6 +9,7 @@ mod offers;
 mod refreshes;
 mod scans;
 mod sources;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::fs;

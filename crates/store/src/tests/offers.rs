@@ -90,6 +90,7 @@ fn a_state_of_the_first_version_is_taken_along() {
              DROP TABLE shares; DROP TABLE downloads; DROP TABLE file_owners; DROP TABLE offers;
              DROP TABLE networks; DROP TABLE counters;
              DROP TABLE circle_records; DROP TABLE circle_contacts;
+             DROP TABLE deposits; DROP TABLE held;
              ALTER TABLE old_shares RENAME TO shares;
              ALTER TABLE old_downloads RENAME TO downloads;
              PRAGMA user_version = 1;",

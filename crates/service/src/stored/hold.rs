@@ -1,0 +1,452 @@
+//! What this node holds for others: it follows what the circles say, takes room, has files fetched,
+//! and lets go of them.
+//!
+//! A file is held by the first of those who keep the key of its content. Who no longer is among
+//! them goes on holding it for a while, and until all of them have it: most who vanish come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join_all, select_all};
+use potluck_base::{ContentId, NetworkId, limits};
+use potluck_identity::Signed;
+use potluck_proto::CopySaid;
+use potluck_proto::directory::chord::index::Deposit;
+use potluck_proto::directory::record::EntryKind;
+use potluck_store::HeldClaim;
+use tokio::time::Instant;
+
+use super::book::{Book, Claimant};
+use super::circle::{Circle, Put, holders};
+use super::copies::Heard;
+use super::StoredService;
+use super::fetching::Job;
+use crate::chance::{now_ms, random_seed};
+use crate::error::ServiceError;
+
+/// Pause between two looks whether this node has entered or left a network.
+const CIRCLES_EVERY: Duration = Duration::from_secs(2);
+/// Circles that are asked who keeps a key, at a time.
+const LOOKUPS_AT_A_TIME: usize = 16;
+
+/// Which claim on which content.
+pub(super) type Claim = (ContentId, Claimant);
+
+/// What is held, and how that goes.
+pub(super) struct Holds {
+    pub(super) book: Book,
+    pub(super) jobs: BTreeMap<ContentId, Job>,
+    /// Whole contents, as of the last thorough look.
+    here: BTreeSet<ContentId>,
+    /// What this node should hold and has no room for, and why not.
+    refused: BTreeMap<(ContentId, NetworkId), String>,
+    /// Since when others are to hold something in our place.
+    left: BTreeMap<Claim, Instant>,
+    /// Whether this node is to hold something, by the number of its deposit.
+    verdicts: BTreeMap<Claim, (u64, bool)>,
+    /// Whether the next look is to be a thorough one.
+    asked: bool,
+}
+
+/// How the copy here is, if it is not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Coming { have: u64 },
+    Failed { why: String },
+}
+
+/// What becomes of a file that others are to hold.
+enum Fate {
+    /// It is this node's to hold after all.
+    Ours,
+    /// Not all others have it.
+    Needed,
+    /// All of them have it.
+    Spare,
+    /// Whoever put it there has taken it back.
+    TakenBack,
+}
+
+/// A deposit that is kept here, and the circle that it is on.
+#[derive(Clone)]
+struct Kept {
+    circle: Arc<dyn Circle>,
+    signed: Signed<Deposit>,
+}
+
+impl Kept {
+    fn claim(&self) -> Claim {
+        let deposit = &self.signed.value;
+        (deposit.content, (deposit.network, deposit.peer))
+    }
+}
+
+impl Holds {
+    /// Takes up what was held before.
+    pub(super) fn restore(quota: u64, claims: Vec<HeldClaim>) -> Self {
+        let mut book = Book::new(quota);
+        for claim in claims {
+            let of = (claim.network, claim.peer);
+            book.restore(claim.content, claim.bytes, of, claim.expires_ms);
+        }
+        Self {
+            book,
+            jobs: BTreeMap::new(),
+            here: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            left: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            asked: false,
+        }
+    }
+
+    /// How far the copy of a content is that is held for a network; none if it is not to be.
+    pub(super) fn progress(&self, content: &ContentId, network: &NetworkId) -> Option<Progress> {
+        if !self.book.has_network(content, network) {
+            return None;
+        }
+        Some(self.jobs.get(content).map_or(Progress::Coming { have: 0 }, Job::progress))
+    }
+
+    /// Why a content is not held for a network that should be.
+    pub(super) fn refusal(&self, content: &ContentId, network: &NetworkId) -> Option<String> {
+        self.refused.get(&(*content, *network)).cloned()
+    }
+
+    /// A file is whole, or turned out not to be.
+    pub(super) fn set_here(&mut self, content: ContentId, here: bool) {
+        if here {
+            self.here.insert(content);
+        } else {
+            self.here.remove(&content);
+        }
+    }
+
+    /// Contents to be held that are not whole here, as far as is known.
+    pub(super) fn not_here(&self) -> Vec<ContentId> {
+        self.book.contents().filter(|content| !self.here.contains(content)).collect()
+    }
+
+    fn forget(&mut self, claim: &Claim) {
+        self.book.drop_claim(&claim.0, &claim.1);
+        self.left.remove(claim);
+        self.verdicts.remove(claim);
+        if !self.book.has(&claim.0) {
+            self.jobs.remove(&claim.0);
+            self.here.remove(&claim.0);
+        }
+    }
+}
+
+impl StoredService {
+    /// Looks after what is held: whenever a circle says something else, and now and then at all.
+    pub(super) async fn hold(self: Arc<Self>) {
+        let mut known = Vec::new();
+        let mut due = Instant::now();
+        loop {
+            let circles = self.circles.all();
+            let networks: Vec<NetworkId> = circles.iter().map(|circle| circle.network()).collect();
+            let asked = std::mem::take(&mut self.holds().asked);
+            let thorough = asked || known != networks || Instant::now() >= due;
+            if thorough {
+                (known, due) = (networks, Instant::now() + around(self.pace.look));
+            }
+            let mut lists: Vec<_> = circles.iter().map(|circle| circle.kept()).collect();
+            let mut kept = Vec::new();
+            for (circle, list) in circles.iter().zip(&mut lists) {
+                let all = Arc::clone(&list.borrow_and_update());
+                let each = all.iter().take(limits::HELD_FILES).cloned();
+                kept.extend(each.map(|signed| Kept { circle: Arc::clone(circle), signed }));
+            }
+            if let Err(error) = self.look(kept, thorough).await {
+                tracing::warn!(%error, "what is held for others cannot be looked after");
+            }
+            let next = due.min(Instant::now() + CIRCLES_EVERY).min(self.next_fetch(due));
+            let changed = lists.iter_mut().map(|list| Box::pin(list.changed()));
+            let changed: Vec<_> = changed.collect();
+            let changed = async move {
+                // One that ends belongs to a network that was left: that is seen soon enough.
+                let alive = !changed.is_empty() && select_all(changed).await.0.is_ok();
+                if !alive {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                () = self.kick.notified() => {}
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// Looks at everything once more, soon.
+    pub(super) fn look_soon(&self) {
+        {
+            let mut holds = self.holds();
+            holds.asked = true;
+            holds.jobs.values_mut().for_each(Job::try_now);
+        }
+        self.kick.notify_one();
+    }
+
+    /// When the next file is to be tried again.
+    fn next_fetch(&self, latest: Instant) -> Instant {
+        let holds = self.holds();
+        holds.jobs.values().filter_map(Job::next_try).min().unwrap_or(latest)
+    }
+
+    async fn look(self: &Arc<Self>, kept: Vec<Kept>, thorough: bool) -> Result<(), ServiceError> {
+        let store = self.store.clone();
+        let read = move || Ok::<_, ServiceError>((store.claims()?, store.networks()?));
+        let (claims, networks) = tokio::task::spawn_blocking(read).await??;
+        let networks: BTreeSet<NetworkId> = networks.into_iter().map(|(id, _)| id).collect();
+        if thorough {
+            self.holds().verdicts.clear();
+        }
+        let over = self.over(&claims, &kept, &networks);
+        self.let_go(over).await?;
+        let kept = kept.into_iter().filter(|kept| self.is_wanted(kept)).collect();
+        let ours = self.take_all(kept).await?;
+        for claim in &claims {
+            let of = (claim.content, (claim.network, claim.peer));
+            match ours.get(&of) {
+                Some(_) => {
+                    self.holds().left.remove(&of);
+                }
+                None => self.outlast(claim, thorough).await?,
+            }
+        }
+        self.fetch_missing(thorough).await
+    }
+
+    /// Claims that are over: taken back, run out, or of networks that were left.
+    fn over(
+        &self,
+        claims: &[HeldClaim],
+        kept: &[Kept],
+        networks: &BTreeSet<NetworkId>,
+    ) -> Vec<Claim> {
+        let removed: BTreeSet<Claim> =
+            kept.iter().filter(|kept| kept.signed.value.removed).map(Kept::claim).collect();
+        let of = |claim: &HeldClaim| (claim.content, (claim.network, claim.peer));
+        let mut over: BTreeSet<Claim> = claims
+            .iter()
+            .filter(|claim| removed.contains(&of(claim)) || !networks.contains(&claim.network))
+            .map(of)
+            .collect();
+        over.extend(self.holds().book.expired(now_ms()));
+        over.into_iter().collect()
+    }
+
+    /// Whether a deposit is one that somebody else wants held, of a kind that is.
+    fn is_wanted(&self, kept: &Kept) -> bool {
+        let deposit = &kept.signed.value;
+        let counts = !deposit.removed && deposit.expires_ms >= now_ms();
+        counts && deposit.peer != self.own && deposit.kind == EntryKind::File
+    }
+
+    /// Takes room for all that is this node's to hold; what that is, and whether there was room.
+    async fn take_all(
+        self: &Arc<Self>,
+        kept: Vec<Kept>,
+    ) -> Result<BTreeMap<Claim, bool>, ServiceError> {
+        let mut verdicts = Vec::with_capacity(kept.len());
+        let mut kept = kept.into_iter().peekable();
+        while kept.peek().is_some() {
+            let some: Vec<Kept> = kept.by_ref().take(LOOKUPS_AT_A_TIME).collect();
+            let asks = some.into_iter().map(|kept| async move {
+                let ours = self.is_ours(&kept).await;
+                (kept, ours)
+            });
+            verdicts.extend(join_all(asks).await);
+        }
+        let mut ours = BTreeMap::new();
+        for (kept, verdict) in verdicts {
+            let claim = kept.claim();
+            let known = self.holds().book.has_claim(&claim.0, &claim.1);
+            match verdict {
+                Ok(true) => {
+                    let taken = self.take(&kept.signed).await?;
+                    ours.insert(claim, taken);
+                }
+                Ok(false) => {
+                    self.holds().refused.remove(&(claim.0, claim.1.0));
+                }
+                // Nobody knows now: what is held stays so.
+                Err(_) if known => {
+                    ours.insert(claim, true);
+                }
+                Err(error) => {
+                    tracing::debug!(content = %claim.0.short(), %error, "nobody knows who holds it");
+                }
+            }
+        }
+        let refused = |key: &(ContentId, NetworkId)| {
+            ours.iter().any(|((content, of), taken)| !taken && (*content, of.0) == *key)
+        };
+        self.holds().refused.retain(|key, _| refused(key));
+        Ok(ours)
+    }
+
+    async fn is_ours(&self, kept: &Kept) -> Result<bool, ServiceError> {
+        let (claim, deposit) = (kept.claim(), &kept.signed.value);
+        if let Some((sequence, ours)) = self.holds().verdicts.get(&claim)
+            && *sequence == deposit.sequence
+        {
+            return Ok(*ours);
+        }
+        let keepers = kept.circle.keepers(deposit.content).await?;
+        let ours = holders(&keepers, deposit).contains(&self.own);
+        self.holds().verdicts.insert(claim, (deposit.sequence, ours));
+        Ok(ours)
+    }
+
+    /// Takes room for a file and notes it, or notes why there is none; whether there is.
+    async fn take(&self, signed: &Signed<Deposit>) -> Result<bool, ServiceError> {
+        let deposit = &signed.value;
+        let (content, of) = (deposit.content, (deposit.network, deposit.peer));
+        let taken = {
+            let mut holds = self.holds();
+            let taken = holds.book.take(content, deposit.size, of, deposit.expires_ms);
+            match &taken {
+                Ok(_) => holds.refused.remove(&(content, of.0)),
+                Err(why) => holds.refused.insert((content, of.0), why.to_string()),
+            };
+            taken
+        };
+        let Ok(gone) = taken else { return Ok(false) };
+        for content in gone {
+            self.let_go_of(content).await?;
+        }
+        let record = postcard::to_allocvec(signed).expect("writing to memory does not fail");
+        let claim = HeldClaim {
+            content,
+            network: deposit.network,
+            peer: deposit.peer,
+            name: deposit.name.clone(),
+            bytes: deposit.size,
+            expires_ms: deposit.expires_ms,
+            since_ms: now_ms(),
+            record,
+        };
+        let store = self.store.clone();
+        let audience = tokio::task::spawn_blocking(move || {
+            let known = store.claims()?;
+            let same = |known: &HeldClaim| known.record == claim.record;
+            if known.iter().any(same) {
+                return Ok(None);
+            }
+            store.put_claim(&claim)?;
+            store.audience(&claim.content)
+        });
+        if let Some(audience) = audience.await?? {
+            self.fetcher.swarms.set_audience(content, audience).await;
+        }
+        Ok(true)
+    }
+
+    /// Holds on to what others are to hold, until they do and for a while.
+    async fn outlast(&self, claim: &HeldClaim, thorough: bool) -> Result<(), ServiceError> {
+        let of = (claim.content, (claim.network, claim.peer));
+        if !self.holds().book.has_claim(&of.0, &of.1) {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let since = *self.holds().left.entry(of).or_insert(now);
+        if !thorough {
+            return Ok(());
+        }
+        let is_over = since.elapsed() >= self.pace.linger;
+        match self.fate(claim).await {
+            Fate::Ours => {
+                self.holds().left.remove(&of);
+            }
+            Fate::Needed => self.holds().book.set_spare(&claim.content, false),
+            Fate::TakenBack => self.let_go(vec![of]).await?,
+            Fate::Spare if is_over => self.let_go(vec![of]).await?,
+            Fate::Spare => self.holds().book.set_spare(&claim.content, true),
+        }
+        Ok(())
+    }
+
+    async fn fate(&self, claim: &HeldClaim) -> Fate {
+        match self.find_fate(claim).await {
+            Ok(fate) => fate,
+            Err(error) => {
+                tracing::debug!(content = %claim.content.short(), %error, "held on to for now");
+                Fate::Needed
+            }
+        }
+    }
+
+    async fn find_fate(&self, claim: &HeldClaim) -> Result<Fate, ServiceError> {
+        let Ok(signed) = postcard::from_bytes::<Signed<Deposit>>(&claim.record) else {
+            // An older program wrote it: its time runs out.
+            return Ok(Fate::Needed);
+        };
+        let Some(circle) = self.circles.get(&claim.network) else { return Ok(Fate::Needed) };
+        let holders = holders(&circle.keepers(claim.content).await?, &signed.value);
+        let ours = holders.contains(&self.own);
+        let others: Vec<_> = holders.into_iter().filter(|peer| *peer != self.own).collect();
+        let heard = self.ask_copies(&others, claim.network, claim.content).await;
+        let count = |wanted: CopySaid| {
+            heard.values().filter(|heard| **heard == Heard::Said(wanted.clone())).count()
+        };
+        if !ours && count(CopySaid::There) >= usize::from(signed.value.copies) {
+            return Ok(Fate::Spare);
+        }
+        // Those who are to have it may never have heard of it; or they know better than we.
+        let (sequence, peer) = (signed.value.sequence, signed.value.peer);
+        if (ours || count(CopySaid::Unasked) > 0) && circle.put(signed).await? == Put::Stale {
+            let deposits = circle.deposits_of(claim.content).await?;
+            let newer = deposits.into_iter().take(limits::DEPOSITS_PER_CONTENT);
+            let newer = newer.filter(|one| one.value.peer == peer && one.value.sequence > sequence);
+            match newer.max_by_key(|one| one.value.sequence) {
+                Some(newer) if newer.value.removed => return Ok(Fate::TakenBack),
+                Some(newer) => {
+                    self.take(&newer).await?;
+                }
+                None => {}
+            }
+        }
+        Ok(if ours { Fate::Ours } else { Fate::Needed })
+    }
+
+    /// Lets go of everything that wants a content held.
+    async fn let_go_of(&self, content: ContentId) -> Result<(), ServiceError> {
+        let store = self.store.clone();
+        let claims = tokio::task::spawn_blocking(move || store.claims()).await??;
+        let of = claims.into_iter().filter(|claim| claim.content == content);
+        self.let_go(of.map(|claim| (content, (claim.network, claim.peer))).collect()).await
+    }
+
+    /// Lets go of claims, and of files that nobody wants held any more.
+    async fn let_go(&self, over: Vec<Claim>) -> Result<(), ServiceError> {
+        let mut by_content: BTreeMap<ContentId, Vec<Claimant>> = BTreeMap::new();
+        for (content, of) in over {
+            by_content.entry(content).or_default().push(of);
+        }
+        for (content, gone) in by_content {
+            let last = self.holds().book.would_be_last(&content, &gone);
+            if last {
+                self.end_fetch(content).await;
+                let swarms = &self.fetcher.swarms;
+                if !swarms.is_fetching(content) {
+                    swarms.close(content).await;
+                }
+            }
+            self.drop_claims(content, &gone).await?;
+            let mut holds = self.holds();
+            for of in gone {
+                holds.forget(&(content, of));
+            }
+        }
+        self.fetcher.swarms.review_audiences().await
+    }
+}
+
+/// So long, a fifth more or less: many nodes must not do the same at the same moment.
+pub(super) fn around(pause: Duration) -> Duration {
+    pause.mul_f64(0.8 + 0.4 * (random_seed() % 1000) as f64 / 1000.0)
+}

@@ -1,0 +1,47 @@
+//! What members are told about the copies that this node is to have.
+
+use potluck_base::{ContentId, NetworkId};
+use potluck_proto::{CopySaid, Refusal};
+
+use super::StoredService;
+use super::hold::Progress;
+use crate::peers::Linked;
+use crate::swarm::Copies;
+
+impl Copies for StoredService {
+    fn said(
+        &self,
+        linked: &Linked,
+        content: ContentId,
+        network: &NetworkId,
+    ) -> Result<Vec<u8>, Refusal> {
+        let memberships = self.fetcher.peers.memberships();
+        if linked.role_in(network).is_none() || !memberships.is_in(network) {
+            return Err(Refusal::NotShared);
+        }
+        let (progress, refused) = {
+            let holds = self.holds();
+            let progress = holds.progress(&content, network);
+            (progress, holds.refusal(&content, network))
+        };
+        let said = match progress {
+            None => match refused {
+                Some(why) => CopySaid::Missing { why, again: false },
+                None => CopySaid::Unasked,
+            },
+            Some(progress) => match self.store.is_here(&content) {
+                Ok(true) => CopySaid::There,
+                Ok(false) => match progress {
+                    Progress::Coming { have } => CopySaid::Coming { have },
+                    Progress::Failed { why } => CopySaid::Missing { why, again: true },
+                },
+                Err(error) => {
+                    tracing::warn!(content = %content.short(), %error, "a copy cannot be seen");
+                    let why = "its disk or state cannot be read".to_owned();
+                    CopySaid::Missing { why, again: true }
+                }
+            },
+        };
+        Ok(said.encode())
+    }
+}
