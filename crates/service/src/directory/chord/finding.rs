@@ -1,5 +1,5 @@
-//! Finding: asks those who keep the keys of a question, as many at once as the question can use, and
-//! puts together what they say.
+//! Finding: asks those who keep the keys of a question, as many at once as the question can use,
+//! and puts together what they say.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The index of a network without a server: who has what, spread over the circle.
 //!
 //! Goals: a word, or a beginning of at least three letters, is looked up at one key, and those who
-//! keep it look at the full names; what is found is signed by who has it, as at a tracker; a changed
-//! file sends little; a frequent word is spread over many keys.
+//! keep it look at the full names; what is found is signed by who has it, as at a tracker; a
+//! changed file sends little; a frequent word is spread over many keys.
 //!
 //! Non-goals: lists of everything; beginnings of one or two letters; an order over all results of a
 //! word that is spread over many keys.

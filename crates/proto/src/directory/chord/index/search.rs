@@ -1,8 +1,8 @@
 //! The searcher's side: which keys to ask for what, and what the answers come to.
 //!
-//! A search asks the keys of all its words how many entries they have, and then the one that has the
-//! fewest, with the whole query: those who keep it look at the full names. No list of files is ever
-//! sent to be compared with another.
+//! A search asks the keys of all its words how many entries they have, and then the one that has
+//! the fewest, with the whole query: those who keep it look at the full names. No list of files is
+//! ever sent to be compared with another.
 //!
 //! What differs from a tracker: a search needs a word; words of one or two letters are found only
 //! whole unless there is a longer one; where a word is so frequent that its records had to be put
@@ -287,8 +287,8 @@ impl Search {
 }
 
 impl Cover {
-    /// The keys under which everything stands that fits a word: its own, and where it may also stand
-    /// in parts, that of one of these.
+    /// The keys under which everything stands that fits a word: its own, and where it may also
+    /// stand in parts, that of one of these.
     fn of(word: &WantedWord) -> Self {
         let term = |word: &str| (Term::new(Subject::Word(letters(word).to_owned())), None);
         let own = term(&word.text);
