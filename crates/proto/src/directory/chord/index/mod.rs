@@ -8,7 +8,8 @@
 //! word that is spread over many keys.
 //!
 //! - [`Term`]: what records stand under. Names stand under the first three letters of each of their
-//!   words, and shorter words as a whole.
+//!   words, and shorter words as a whole; those of scripts without spaces under each ideograph, or
+//!   each pair of letters.
 //! - [`Record`]: what stands there: entries of a page with their proofs ([`Files`]), shares, where
 //!   peers are, stored files, uses of invites.
 //! - [`Plan`]: the publisher's side. [`Search`], [`Providers`], [`Shares`], [`Listing`]: the
