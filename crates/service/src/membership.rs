@@ -80,6 +80,11 @@ impl Memberships {
         (membership.peer == self.own).then_some(Claim { network: *network, membership })
     }
 
+    /// The list of revoked members that is in force in a network of ours.
+    pub(crate) fn revocations(&self, network: &NetworkId) -> Option<Revocations> {
+        Some(self.standing(network)?.revocations.clone())
+    }
+
     /// Who a peer is in a network of ours by what it claims; none for a stranger, whatever the
     /// reason. Takes some milliseconds for a long chain.
     ///

@@ -1,7 +1,9 @@
-//! One contract for all directories: the same stories with a directory in memory and with a tracker
-//! that real nodes reach over links in memory. And a tracker that lies.
+//! One contract for all directories: the same stories with a directory in memory, with a tracker
+//! that real nodes reach over links in memory, and with real nodes that are the directory
+//! themselves. And a tracker that lies.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod circle_scene;
 mod tracker_scene;
 
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use potluck_base::{ContentId, NetworkId, PeerAddr, PeerId, ShareKey};
 use potluck_service::directory::memory::MemoryNetwork;
 use potluck_service::directory::unassigned::Unassigned;
 use potluck_service::directory::{Announcement, Directory, Entry, EntryKind, Found, Query, Sort};
+use potluck_service::networks::Place;
 use tracker_scene::{Group, story};
 
 /// Longer than any directory takes to take note.
@@ -159,6 +162,25 @@ fn a_tracker_keeps_the_contract() {
         let members: Vec<Arc<dyn Directory>> = group.directories();
         contract(&members, &group.ids()).await;
     });
+}
+
+/// The contract for a circle of this kind, once all members have found their places.
+fn a_circle_keeps_the_contract(place: Place) {
+    story(async {
+        let group = circle_scene::Group::new(place, 3).await;
+        group.settled(&[0, 1, 2]).await;
+        contract(&group.directories(), &group.ids()).await;
+    });
+}
+
+#[test]
+fn a_chord_circle_keeps_the_contract() {
+    a_circle_keeps_the_contract(Place::Chord { replicas: 3 });
+}
+
+#[test]
+fn a_ring_keeps_the_contract() {
+    a_circle_keeps_the_contract(Place::Ring { replicas: 2 });
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! goes in and out, and judges; it never changes anything.
 
 pub mod checkers;
+pub mod chord;
 mod hand;
 mod net;
 mod plan;

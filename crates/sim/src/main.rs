@@ -1,5 +1,7 @@
 //! Runs scenarios from seeds and prints one line for each: `potluck-sim swarm --seeds 0..1000`.
 
+mod chord_command;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use potluck_sim::{Plan, Report, run, run_plan, tracker};
 use serde::Serialize;
+
+use crate::chord_command::ChordArgs;
 
 /// Runs Potluck's machines in virtual time.
 #[derive(Parser)]
@@ -41,6 +45,9 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// A Chord network: one measurement, all tables, or with --seeds churn, loss, partitions,
+    /// crashes.
+    Chord(ChordArgs),
     /// Trackers and members: joins, shares, crashes, partitions, liars, a restart of everything.
     Tracker {
         /// Seeds to run, as FIRST..END.
@@ -71,6 +78,7 @@ fn main() -> io::Result<ExitCode> {
             };
             run_all(seeds, json, play, show, |report| &report.faults)
         }
+        What::Chord(args) => chord_command::run(&args),
         What::Tracker { seeds, peers, crowd, json } => {
             let play = |seed| match crowd {
                 Some(crowd) => tracker::run(&tracker::Plan::crowd(seed, crowd)),

@@ -8,6 +8,7 @@
 mod checks;
 mod mutate;
 mod networks;
+mod ring;
 mod seeds;
 mod tracker;
 
@@ -28,6 +29,9 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "frame", seeds: seeds::frames, check: checks::frame },
     Target { name: "tracker_message", seeds: tracker::messages, check: tracker::check },
+    Target { name: "ring_record", seeds: ring::records, check: ring::record },
+    Target { name: "ring_question", seeds: ring::questions, check: ring::question },
+    Target { name: "ring_answer", seeds: ring::answers, check: ring::answer },
     Target { name: "membership", seeds: networks::memberships, check: networks::membership },
     Target { name: "revocations", seeds: networks::lists, check: networks::revocations },
     Target { name: "invite", seeds: networks::invites, check: networks::invite },

@@ -4,6 +4,7 @@
 //! round after round, on loopback and on one file system, and ratios of medians are compared.
 
 mod child;
+mod circle;
 mod contest;
 mod floor;
 mod goals;
@@ -39,6 +40,8 @@ pub enum Bench {
     Transfer(Args),
     /// A tracker: publishing, searching, starting, memory.
     Tracker(tracker::Args),
+    /// A network without a server: lookups between real processes.
+    Circle(circle::Args),
 }
 
 /// How a transfer is measured.
@@ -81,6 +84,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Transfer(args) => measure_transfer(args),
         Bench::Tracker(args) => tracker::run(args),
+        Bench::Circle(args) => circle::run(args),
     }
 }
 

@@ -45,6 +45,8 @@ impl Networks {
     ) -> Result<(), ServiceError> {
         let saved = joined.saved().clone();
         self.admit(&saved);
+        // Members that are linked since we were in it before need not show again that they are.
+        self.parts.peers.judge_again(&saved.id()).await;
         let (network, published) = (saved.id(), Arc::clone(&self.parts.published));
         let published = tokio::task::spawn_blocking(move || published(&network)).await?;
         let (entered, mut happenings) = match saved.record.value.replicas() {
@@ -154,7 +156,11 @@ impl Networks {
                 if !parts.memberships.accept_revocations(&parts.peers, &revocations).await {
                     return Ok(());
                 }
-                joined.saved().revocations = revocations;
+                let mut saved = joined.saved();
+                // A newer one may have come while links were ended.
+                if revocations.number() > saved.revocations.number() {
+                    saved.revocations = revocations;
+                }
             }
             Happened::Refused { share, denial } => {
                 self.parts.notices.send(Notice::NotListed { network, share, denial });

@@ -15,7 +15,7 @@ use crate::error::ServiceError;
 
 /// Characters of a key's beginning that are enough to mean a peer.
 const PREFIX_CHARS: usize = 6;
-/// How often a tracker whose index is away is told of a revoked member.
+/// How often a directory whose index is away, or that has a newer list, is told of a revoked member.
 const TRIES: u32 = 4;
 
 /// A peer that somebody named.
@@ -125,17 +125,37 @@ impl Networks {
         if !role.may_revoke() {
             return Err(ServiceError::Denied(Denial::Role { needed: Role::Admin }));
         }
-        // The tracker's list may be newer than ours: another admin may have been faster.
+        let mut ended = self.revoke_by_next(&joined, peer).await;
+        for _ in 1..TRIES {
+            // Another admin was faster: its list comes first.
+            if !matches!(ended, Err(ServiceError::Denied(Denial::Stale { .. }))) {
+                break;
+            }
+            ended = self.revoke_by_next(&joined, peer).await;
+        }
+        ended
+    }
+
+    /// Makes the list after the one in force, with this member on it.
+    async fn revoke_by_next(
+        &self,
+        joined: &Arc<Joined>,
+        peer: PeerId,
+    ) -> Result<u64, ServiceError> {
+        // The directory's list may be newer than ours: another admin may have been faster.
         if let Reply::Revocations(newer) = joined.directory()?.ask(Request::Revocations).await? {
-            self.take_revocations(&joined, newer).await?;
+            self.take_revocations(joined, newer).await?;
         }
         let next = {
             let saved = joined.saved();
-            if saved.revocations.is_revoked(&peer) {
-                return Ok(saved.revocations.number());
+            // One that came into force just now may not be kept yet.
+            let in_force = self.parts.memberships.revocations(&saved.id());
+            let last = in_force.unwrap_or_else(|| saved.revocations.clone());
+            if last.is_revoked(&peer) {
+                return Ok(last.number());
             }
             let (key, by) = (&self.parts.secret, saved.membership.clone());
-            saved.revocations.next(key, by, [peer], now_ms())?
+            last.next(key, by, [peer], now_ms())?
         };
         let number = next.number();
         for attempt in 1.. {
@@ -149,7 +169,7 @@ impl Networks {
                 Err(error) => return Err(error),
             }
         }
-        self.take_revocations(&joined, next).await?;
+        self.take_revocations(joined, next).await?;
         Ok(number)
     }
 

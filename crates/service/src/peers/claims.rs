@@ -155,11 +155,12 @@ impl Peers {
         let memberships = Arc::clone(&self.memberships);
         let judge = move |linked: &Arc<Linked>| {
             let Some(membership) = linked.membership_in(&network) else { return false };
+            let was_in = linked.role_in(&network).is_some();
             match memberships.judge(linked.peer, &network, &membership) {
                 Some(role) => linked.admit(network, role, membership),
                 None => linked.dismiss(&network),
             }
-            linked.role_in(&network).is_none()
+            was_in && linked.role_in(&network).is_none()
         };
         let judging = move || links.into_iter().filter(judge).collect();
         Ok(tokio::task::spawn_blocking(judging).await?)

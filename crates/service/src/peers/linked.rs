@@ -52,8 +52,9 @@ pub struct Linked {
 /// Who the two sides of a link are to each other.
 #[derive(Default)]
 struct Standing {
-    /// In which of our networks the peer is a member, as what, and why.
-    theirs: BTreeMap<NetworkId, (Role, Membership)>,
+    /// In which networks the peer has shown a membership that was good, and as what it is taken now:
+    /// as nothing if it was put out since, or we have left.
+    theirs: BTreeMap<NetworkId, (Option<Role>, Membership)>,
     /// When we claimed to be in which networks.
     claimed: BTreeMap<NetworkId, Instant>,
     /// In which of those the peer takes us for a member.
@@ -143,12 +144,14 @@ impl Linked {
 
     /// What the peer is in a network of ours; none until it has shown its membership.
     pub fn role_in(&self, network: &NetworkId) -> Option<Role> {
-        self.standing().theirs.get(network).map(|(role, _)| *role)
+        self.standing().theirs.get(network).and_then(|(role, _)| *role)
     }
 
     /// Our networks in which the peer has shown its membership.
     pub fn networks(&self) -> Vec<NetworkId> {
-        self.standing().theirs.keys().copied().collect()
+        let standing = self.standing();
+        let taken = standing.theirs.iter().filter(|(_, (role, _))| role.is_some());
+        taken.map(|(network, _)| *network).collect()
     }
 
     /// Whether the peer takes us for a member of a network.
@@ -161,11 +164,13 @@ impl Linked {
     }
 
     pub(super) fn admit(&self, network: NetworkId, role: Role, membership: Membership) {
-        self.standing().theirs.insert(network, (role, membership));
+        self.standing().theirs.insert(network, (Some(role), membership));
     }
 
     pub(super) fn dismiss(&self, network: &NetworkId) {
-        self.standing().theirs.remove(network);
+        if let Some((role, _)) = self.standing().theirs.get_mut(network) {
+            *role = None;
+        }
     }
 
     /// Notes what the peer says that it admits us to; what we never claimed does not count.

@@ -96,6 +96,12 @@ impl Member {
         Self { number, home, store, peers, directories, networks, _swarms: swarms }
     }
 
+    /// A node with the home of one that has stopped, once that has let go of it.
+    pub async fn again(net: &MemoryNet, number: u8, home: Arc<TempDir>) -> Self {
+        until("the home is free", || async { Store::open(home.path()).is_ok() }).await;
+        Self::at(net, number, home)
+    }
+
     pub fn id(&self) -> PeerId {
         self.peers.own_id()
     }

@@ -267,9 +267,11 @@ impl<P: OnRing, V: Value> Chord<P, V> {
     fn follow(&mut self, now: Time, (id, way): (u64, usize), depth: u32, contacts: &[P]) {
         for peer in contacts {
             self.tables.told(*peer, now, &mut self.dice);
-            if !self.tables.is_suspect(peer)
-                && let Some(lookup) = self.lookups.get_mut(&id)
-            {
+            let Some(lookup) = self.lookups.get_mut(&id) else { return };
+            if self.tables.is_suspect(peer) {
+                // Whoever named it may know others.
+                lookup.ways[way].note_dead(*peer);
+            } else {
                 lookup.ways[way].add(lookup.key, *peer, depth);
             }
         }
@@ -342,7 +344,11 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         at.confirms += 1;
         match nearer {
             // Somebody has come in between, or the claim was old.
-            Some(peer) if at.confirms < CONFIRMS && !self.tables.is_suspect(&peer) => {
+            // One that was silent gets a second chance if its successor still stands by it.
+            Some(peer)
+                if at.confirms < CONFIRMS
+                    && (!self.tables.is_suspect(&peer) || at.has_second_chance()) =>
+            {
                 let mut owners = vec![peer];
                 owners.extend(claim.owners);
                 at.claim = Some(Claim { owners, ..claim });

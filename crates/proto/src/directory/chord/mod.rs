@@ -80,6 +80,8 @@ pub struct Chord<P: OnRing, V: Value> {
     /// Rounds of stabilization, and of comparison.
     rounds: u32,
     compared: u32,
+    /// Parts of ranges that may still be compared in this round.
+    parts_left: u32,
     /// Whether our records were compared with those of our successor since our range grew.
     settled: bool,
     /// Attempts to join since the last that succeeded.
@@ -142,6 +144,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             filling: false,
             rounds: 0,
             compared: 0,
+            parts_left: repair::PARTS_PER_ROUND,
             settled: false,
             attempts: 0,
             said_goodbye: false,

@@ -20,6 +20,9 @@ const HANDED_OVER: usize = 512;
 const EXPIRY_ROUNDS: u32 = 6;
 /// Owners whose word for a range is remembered.
 const VOUCHERS: usize = 64;
+/// Parts of ranges that are compared in one round: sixteen times sixteen for each of four keepers.
+/// Whoever always says that there is more to compare is not followed for ever.
+pub(super) const PARTS_PER_ROUND: u32 = 1024;
 
 /// An owner has asked about a range of which we have copies.
 pub(super) struct Vouched {
@@ -45,6 +48,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                 self.drop_record(key, slot, out);
             }
         }
+        self.parts_left = PARTS_PER_ROUND;
         self.compare_now(now, out);
         self.hand_over(now, out);
     }
@@ -145,6 +149,8 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                     .map(|(part, _)| part)
                     .collect();
                 for part in differ {
+                    let Some(left) = self.parts_left.checked_sub(1) else { return };
+                    self.parts_left = left;
                     self.compare_range(now, with, part, out);
                 }
             }

@@ -20,6 +20,7 @@ pub(super) struct Way<P> {
     pub(super) timeouts: u32,
     pub(super) dead_owners: u32,
     pub(super) confirms: u32,
+    second_chance: bool,
     /// Who may be the owner, and those behind it, while the first is asked for its word.
     pub(super) claim: Option<Claim<P>>,
     /// What came of it, once it has ended.
@@ -65,6 +66,7 @@ impl<P: OnRing> Way<P> {
             timeouts: 0,
             dead_owners: 0,
             confirms: 0,
+            second_chance: true,
             claim: None,
             end: None,
         }
@@ -91,8 +93,8 @@ impl<P: OnRing> Way<P> {
     /// Notes how a peer that was asked stands now; how far it is from us.
     pub(super) fn settle(&mut self, peer: P, alive: bool) -> u32 {
         self.in_flight -= 1;
-        if !alive && self.dead.len() < limits::RING_CONTACTS {
-            self.dead.push(peer.ring_id());
+        if !alive {
+            self.note_dead(peer);
         }
         let Some(found) = self.pool.iter_mut().find(|other| other.peer == peer) else { return 0 };
         found.stands = match (alive, found.stands) {
@@ -101,6 +103,19 @@ impl<P: OnRing> Way<P> {
             (false, _) => Stands::Dead,
         };
         found.depth
+    }
+
+    /// Somebody is dead, or held for dead.
+    pub(super) fn note_dead(&mut self, peer: P) {
+        let place = peer.ring_id();
+        if self.dead.len() < limits::RING_CONTACTS && !self.dead.contains(&place) {
+            self.dead.push(place);
+        }
+    }
+
+    /// Whether an owner that was silent may be asked once more; it may not a second time.
+    pub(super) fn has_second_chance(&mut self) -> bool {
+        std::mem::replace(&mut self.second_chance, false)
     }
 
     /// A peer that has answered lied.

@@ -5,7 +5,8 @@ use potluck_identity::{SecretKey, Signed};
 
 use super::{
     Entry, EntryKind, Page, PageHead, Place, Presence, Proof, RecordError, ShareHead, Withdrawal,
-    check_expiry, leaf, ms, nick_folded, page_of, pages_for, path_of, root_of, share_digest,
+    check_expiry, leaf, ms, nick_folded, page_of, pages_for, path_of, paths_of, root_of,
+    share_digest,
 };
 
 const NETWORK: NetworkId = NetworkId([0xaa; 32]);
@@ -154,6 +155,7 @@ fn each_entry_of_pages_of_every_size_is_proved() {
         for (index, entry) in page.entries.iter().enumerate() {
             let proof = page.proof(&leaves, index);
             assert!(proof.siblings.len() <= limits::PROOF_HASHES);
+            assert_eq!(paths_of(&leaves)[index], proof.siblings);
             assert_eq!(proof.check(&NETWORK, &me(), entry), Ok(()), "{index} of {count}");
         }
     }

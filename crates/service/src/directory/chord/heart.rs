@@ -10,6 +10,7 @@ use potluck_proto::directory::chord::{Command, Params};
 use potluck_proto::{CircleBody, Input, RingMessage};
 use potluck_store::Store;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::contact::Contact;
 use super::core::Core;
@@ -38,6 +39,8 @@ pub(super) struct Heart {
     /// Counts what the machine told of its neighbours.
     pub(super) turns: watch::Sender<u64>,
     pub(super) happened: mpsc::Sender<Happened>,
+    /// Ends all work.
+    pub(super) stop: CancellationToken,
 }
 
 /// What does not change.

@@ -41,6 +41,8 @@ pub(super) struct Lines {
     near: Mutex<BTreeSet<PeerId>>,
     /// Weak: the machine ends when its directory is gone.
     inputs: mpsc::WeakSender<Input<Seen>>,
+    /// To whom nothing goes out any more.
+    barred: Mutex<BTreeSet<PeerId>>,
     /// Whether nothing goes out any more.
     shut: AtomicBool,
 }
@@ -61,15 +63,12 @@ impl Lines {
         peers: Arc<Peers>,
         inputs: mpsc::WeakSender<Input<Seen>>,
     ) -> Self {
-        let (lines, near) = (Mutex::default(), Mutex::default());
-        Self { network, peers, lines, near, inputs, shut: AtomicBool::new(false) }
+        let (lines, near, barred) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { network, peers, lines, near, inputs, barred, shut: AtomicBool::new(false) }
     }
 
     /// Sends a machine's message.
     pub(super) fn say(self: &Arc<Self>, to: Contact, message: RingSays) {
-        if self.shut.load(Ordering::Relaxed) {
-            return;
-        }
         let named = message.map_peers(|contact| Some(self.address(contact.peer)));
         let Some(named) = named else { return };
         self.send(to.peer, CircleBody::Ring(named));
@@ -77,8 +76,14 @@ impl Lines {
 
     /// Sends anything to a member, over a link that may have to be made.
     pub(super) fn send(self: &Arc<Self>, to: PeerId, body: CircleBody) {
+        if self.shut.load(Ordering::Relaxed) {
+            return;
+        }
         let frame = Frame::Chord(Box::new(CircleFrame { network: self.network, body }));
         let bytes = Bytes::from(frame.encode());
+        if self.barred.lock().expect("no panic while held").contains(&to) {
+            return self.fail(to);
+        }
         let linked = self.peers.linked(to).filter(|linked| linked.speaks_of_circles());
         let mut lines = self.lock();
         let line = lines.entry(to).or_insert_with(Line::new);
@@ -92,9 +97,7 @@ impl Lines {
         }
         if line.failed.is_some_and(|at| at.elapsed() < FAILED_TIME) {
             drop(lines);
-            let lines = Arc::clone(self);
-            tokio::spawn(async move { lines.unreachable(to).await });
-            return;
+            return self.fail(to);
         }
         if line.waiting.len() < WAITING {
             line.waiting.push((Instant::now(), bytes));
@@ -104,6 +107,11 @@ impl Lines {
             let lines = Arc::clone(self);
             tokio::spawn(async move { lines.reach(to).await });
         }
+    }
+
+    fn fail(self: &Arc<Self>, peer: PeerId) {
+        let lines = Arc::clone(self);
+        tokio::spawn(async move { lines.unreachable(peer).await });
     }
 
     /// Makes a link and says what waits for it.
@@ -150,6 +158,11 @@ impl Lines {
         };
         address.direct.truncate(ADDRS_SENT);
         address
+    }
+
+    /// Sends nothing any more to these.
+    pub(super) fn bar(&self, peers: impl Iterator<Item = PeerId>) {
+        self.barred.lock().expect("no panic while held").extend(peers);
     }
 
     /// Sends nothing any more.

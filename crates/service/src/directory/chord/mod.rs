@@ -107,7 +107,6 @@ pub struct ChordDirectory {
     publisher: Arc<Publisher>,
     remembered: Mutex<Remembered>,
     renames: mpsc::Sender<String>,
-    stop: CancellationToken,
 }
 
 impl ChordDirectory {
@@ -159,7 +158,9 @@ impl ChordDirectory {
             phase: watch::Sender::new(Phase::Looking { tried: false }),
             turns: watch::Sender::new(0),
             happened,
+            stop: CancellationToken::new(),
         });
+        heart.bar_revoked();
         let lifetime = limits::RING_RECORD_LIFETIME;
         let shares = Arc::new(Shares::new(network, setup.secret, setup.store, lifetime));
         let publisher = Arc::new(Publisher::new(Arc::clone(&heart), shares));
@@ -172,20 +173,23 @@ impl ChordDirectory {
             publisher,
             remembered: Mutex::default(),
             renames,
-            stop: CancellationToken::new(),
         });
         directory.circles.plug_in(Arc::clone(&heart));
         let counted = matches!(setup.nick, Nick::Suggested(_));
         let (of_life, nick) = (Arc::clone(&heart), setup.nick);
         let life = Life { heart: of_life, nick, counted, renames: wishes };
-        directory.run(Runner::new(Seen::new(machine), RingPlayer { heart }, queue), life);
+        let player = RingPlayer { heart: Arc::clone(&heart) };
+        directory.run(Runner::new(Seen::new(machine), player, queue), life);
+        for linked in heart.lines.linked() {
+            heart.met(&linked).await;
+        }
         Ok((directory, happenings))
     }
 
     /// Starts the tasks; each ends when the network is left.
     fn run(self: &Arc<Self>, runner: Runner<Seen, RingPlayer>, life: Life) {
         let until = |work: BoxFuture<'static, ()>| {
-            let stop = self.stop.clone();
+            let stop = self.heart.stop.clone();
             tokio::spawn(async move {
                 tokio::select! {
                     () = work => {}
@@ -251,8 +255,10 @@ impl ChordDirectory {
     pub fn contacts(&self) -> Vec<PeerAddr> {
         let mut contacts = vec![self.heart.lines.address(self.heart.own())];
         let linked = self.heart.lines.linked();
-        let others = linked.iter().map(|linked| self.heart.lines.address(linked.peer));
-        contacts.extend(others.filter(|a| !a.direct.is_empty() || a.relay.is_some()));
+        let mut others: Vec<PeerAddr> =
+            linked.iter().map(|linked| self.heart.lines.address(linked.peer)).collect();
+        others.sort_by_key(|address| address.direct.is_empty() && address.relay.is_none());
+        contacts.extend(others);
         contacts.truncate(limits::INVITE_CONTACTS);
         contacts
     }
@@ -434,7 +440,7 @@ impl NetworkDirectory for ChordDirectory {
             }
             self.circles.unplug(&self.heart.network());
             self.heart.lines.shut();
-            self.stop.cancel();
+            self.heart.stop.cancel();
             let keeper = Arc::clone(&self.heart.keeper);
             let flushed = tokio::task::spawn_blocking(move || keeper.flush()).await;
             if let Err(error) = flushed.map_err(ServiceError::from).flatten() {

@@ -135,10 +135,20 @@ impl Heart {
         } else {
             self.tell_all();
         }
+        // Those who are on it have been told.
+        self.bar_revoked();
         self.tell(Happened::Revoked(list));
         if out {
             self.enter(State::Expelled);
+            self.lines.shut();
+            self.stop.cancel();
         }
+    }
+
+    /// Says nothing any more to members who were revoked.
+    pub(super) fn bar_revoked(&self) {
+        let standing = self.standing();
+        self.lines.bar(standing.revocations.revoked().iter().map(|one| one.peer));
     }
 
     fn tell_all(self: &Arc<Self>) {

@@ -86,10 +86,11 @@ impl Providers {
         self.found.keys().copied().collect()
     }
 
-    /// Who has it, those online first; with what the searcher knows of each.
+    /// Who has it, those online first; with what the searcher knows of each, which it has checked.
     pub fn finish(
         self,
-        there: &dyn Fn(&PeerId) -> (There, Option<Signed<Presence>>),
+        there: &dyn Fn(&PeerId) -> There,
+        presence: &dyn Fn(&PeerId) -> Option<Signed<Presence>>,
     ) -> Vec<ProviderRecord> {
         let current = |one: &ProviderRecord| {
             let (page, sequence) = page_of_proof(&one.hit.proof);
@@ -98,10 +99,10 @@ impl Providers {
         };
         let mut list: Vec<_> = self.found.into_values().filter(current).collect();
         for one in &mut list {
-            let (There { online, last_seen_ms }, presence) = there(&one.peer);
+            let There { online, last_seen_ms } = there(&one.peer);
             (one.online, one.last_seen_ms) = (online, last_seen_ms);
             (one.hit.online, one.hit.last_seen_ms) = (online, last_seen_ms);
-            one.presence = presence;
+            one.presence = presence(&one.peer);
         }
         list.sort_by_key(|one| !one.online);
         list

@@ -279,7 +279,11 @@ impl Record {
                 Why::Withdrawn(_) => 220,
                 Why::Changed(head) => 64 + head_bytes(head),
             },
-            Self::Presence(placed) => 256 + 20 * placed.presence.value.addresses.len(),
+            Self::Presence(placed) => {
+                let Presence { nick, agent, relay, addresses, .. } = &placed.presence.value;
+                let texts = nick.len() + agent.len() + relay.as_ref().map_or(0, String::len);
+                256 + texts + 20 * addresses.len()
+            }
             Self::Deposit(stored) => 224 + stored.deposit.value.name.len(),
             Self::Redeemed(_) => 400,
         }

@@ -81,3 +81,21 @@ fn answers_that_nobody_waits_for_change_nothing() {
     town.run(100);
     assert_eq!(town.node(50).successors(), before);
 }
+
+#[test]
+fn a_keeper_that_always_has_more_to_compare_is_not_followed_for_ever() {
+    fn endless(_own: Peer, message: Message) -> Option<Message> {
+        Some(match message {
+            Said::Answer { id, body: Reply::Same | Reply::Names(_) | Reply::Parts(_) } => {
+                let digest = crate::directory::chord::Digest { count: 1, sum: u128::from(id) + 1 };
+                Said::Answer { id, body: Reply::Parts(vec![digest; 16]) }
+            }
+            other => other,
+        })
+    }
+    let mut town = town(1);
+    town.twists.insert(Peer(150), endless);
+    town.run(60_000);
+    assert!(town.sent_by(Peer(50)) < 20_000, "{}", town.sent_by(Peer(50)));
+    town.assert_whole();
+}

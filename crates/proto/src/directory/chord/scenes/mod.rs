@@ -134,6 +134,7 @@ pub(super) struct Town {
     dice: Dice,
     pub(super) disk: BTreeMap<Peer, BTreeMap<(RingId, Slot), Note>>,
     next_id: u64,
+    sent: BTreeMap<Peer, u32>,
 }
 
 /// Changes what a lying peer says; none to keep silent.
@@ -157,6 +158,7 @@ impl Town {
             dice: Dice::new(7),
             disk: BTreeMap::new(),
             next_id: 0,
+            sent: BTreeMap::new(),
         }
     }
 
@@ -270,6 +272,7 @@ impl Town {
     }
 
     fn send(&mut self, from: Peer, to: Peer, message: Message) {
+        *self.sent.entry(from).or_default() += 1;
         let message = match self.twists.get(&from) {
             Some(twist) => twist(from, message),
             None => Some(message),
@@ -285,6 +288,10 @@ impl Town {
     }
 
     // What scenes look at.
+
+    pub(super) fn sent_by(&self, peer: Peer) -> u32 {
+        self.sent.get(&peer).copied().unwrap_or(0)
+    }
 
     pub(super) fn node(&self, peer: u16) -> &Node {
         &self.nodes[&Peer(peer)]

@@ -1,0 +1,206 @@
+//! Records on the circle: what was acknowledged is there, with as many copies as was said, until as
+//! many of those who keep it have failed as it had copies.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use potluck_base::Time;
+use potluck_proto::directory::chord::RingId;
+
+use crate::chord::{Ideal, Spot};
+
+/// A record's key and slot.
+pub type Name = (RingId, u64);
+
+/// Who has which version of each record, in memory or on a disk that will be read again.
+pub type Holders = BTreeMap<Name, BTreeMap<Spot, u64>>;
+
+/// Remembers what was acknowledged.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    acknowledged: BTreeMap<Name, Acknowledged>,
+    /// Versions on their way, and who died since each was sent off.
+    begun: BTreeMap<(Name, u64), u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Acknowledged {
+    version: u64,
+    /// So many had it.
+    copies: u32,
+    /// So many are to have it.
+    wanted: u32,
+    expires_ms: u64,
+    /// Keepers that failed for good since it was last complete.
+    failed: u32,
+    /// It was lost as it was allowed to.
+    excused: bool,
+}
+
+impl Records {
+    /// Somebody wants a record kept.
+    pub fn begun(&mut self, name: Name, version: u64) {
+        self.begun.entry((name, version)).or_insert(0);
+    }
+
+    /// It was told that so many keep it.
+    pub fn acknowledged(
+        &mut self,
+        (name, version): (Name, u64),
+        copies: u32,
+        (wanted, expires_ms): (u32, u64),
+        holders: &Holders,
+    ) -> Result<(), String> {
+        let died = self.begun.get(&(name, version)).copied().unwrap_or(0);
+        let have = holders.get(&name).into_iter().flatten();
+        let have = have.filter(|(_, has)| **has >= version).count() as u32;
+        let known = self.acknowledged.get(&name);
+        if known.is_none_or(|known| known.version < version) {
+            let fresh =
+                Acknowledged { version, copies, wanted, expires_ms, failed: died, excused: false };
+            self.acknowledged.insert(name, fresh);
+        }
+        if have + died >= copies {
+            Ok(())
+        } else {
+            Err(format!("{name:?} version {version} has {have} copies and not the {copies} told"))
+        }
+    }
+
+    /// A peer has lost what it kept. Called before it is out of `holders`.
+    pub fn failed(&mut self, who: Spot, holders: &Holders) {
+        for (name, record) in &mut self.acknowledged {
+            record.failed += u32::from(holders.get(name).is_some_and(|has| has.contains_key(&who)));
+        }
+        // Who knows what it had of those on their way.
+        self.begun.values_mut().for_each(|died| *died += 1);
+    }
+
+    /// What should be there and is not. `living` can be asked now, the disks of others may come
+    /// back.
+    pub fn look(&mut self, now_ms: u64, holders: &Holders, living: &BTreeSet<Spot>) -> Vec<String> {
+        let mut faults = Vec::new();
+        let none = BTreeMap::new();
+        for (name, record) in &mut self.acknowledged {
+            if record.excused || record.expires_ms <= now_ms {
+                continue;
+            }
+            let has = holders.get(name).unwrap_or(&none);
+            let has = has.iter().filter(|(_, version)| **version >= record.version);
+            let (all, there) = has.fold((0, 0), |(all, there), (who, _)| {
+                (all + 1, there + u32::from(living.contains(who)))
+            });
+            if there >= record.wanted.min(living.len() as u32) {
+                record.failed = 0;
+                record.copies = there.max(record.copies);
+            }
+            if all == 0 && record.failed < record.copies {
+                let Acknowledged { version, copies, failed, .. } = record;
+                faults.push(format!(
+                    "{name:?} version {version} is lost: it had {copies} copies, {failed} failed"
+                ));
+            }
+            record.excused |= all == 0;
+        }
+        faults
+    }
+
+    /// What differs from exactly the right keepers with the newest version, when all is quiet.
+    pub fn ideal_faults(&self, now_ms: u64, holders: &Holders, ideal: &Ideal) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (name, record) in self.standing(now_ms) {
+            let keepers = ideal.keepers(name.0, record.wanted as usize);
+            let has = holders.get(name).cloned().unwrap_or_default();
+            let right: BTreeSet<Spot> = keepers.iter().copied().collect();
+            if has.keys().copied().collect::<BTreeSet<Spot>>() != right {
+                faults.push(format!("{name:?} is kept by {has:?} and not by {keepers:?}"));
+            } else if has.values().any(|version| *version < record.version) {
+                faults.push(format!("{name:?} is kept in old versions: {has:?}"));
+            }
+        }
+        faults
+    }
+
+    /// What must be found: names and least versions.
+    pub fn expected(&self, now_ms: u64) -> impl Iterator<Item = (Name, u64)> {
+        self.standing(now_ms).map(|(name, record)| (*name, record.version))
+    }
+
+    /// How many were lost because too many failed at once.
+    pub fn excused(&self) -> usize {
+        self.acknowledged.values().filter(|record| record.excused).count()
+    }
+
+    fn standing(&self, now_ms: u64) -> impl Iterator<Item = (&Name, &Acknowledged)> {
+        let all = self.acknowledged.iter();
+        all.filter(move |(_, record)| !record.excused && record.expires_ms > now_ms)
+    }
+
+    /// When a quiet moment is over; unused names of records on their way are forgotten.
+    pub fn settled(&mut self, _: Time) {
+        self.begun.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: Name = (RingId(5), 1);
+
+    fn holders(who: &[(u32, u64)]) -> Holders {
+        let who = who.iter().map(|(spot, version)| (Spot(*spot), *version)).collect();
+        BTreeMap::from([(NAME, who)])
+    }
+
+    fn kept() -> Records {
+        let mut records = Records::default();
+        records.begun(NAME, 3);
+        let said = records.acknowledged((NAME, 3), 2, (2, 1000), &holders(&[(1, 3), (2, 3)]));
+        assert_eq!(said, Ok(()));
+        records
+    }
+
+    #[test]
+    fn a_copy_that_was_told_of_and_is_not_there_is_found() {
+        let mut records = Records::default();
+        records.begun(NAME, 3);
+        let said = records.acknowledged((NAME, 3), 2, (2, 1000), &holders(&[(1, 3), (2, 2)]));
+        assert!(said.is_err());
+        // Unless somebody died on the way.
+        records.failed(Spot(3), &holders(&[]));
+        let said = records.acknowledged((NAME, 3), 2, (2, 1000), &holders(&[(1, 3)]));
+        assert_eq!(said, Ok(()));
+    }
+
+    #[test]
+    fn a_record_may_be_lost_only_when_all_its_copies_have_failed_since_it_was_complete() {
+        let living = BTreeSet::from([Spot(1), Spot(2), Spot(3)]);
+        let mut records = kept();
+        records.failed(Spot(1), &holders(&[(1, 3), (2, 3)]));
+        assert_eq!(records.clone().look(0, &holders(&[]), &living).len(), 1);
+        let mut mended = records.clone();
+        assert!(mended.look(0, &holders(&[(2, 3), (3, 3)]), &living).is_empty());
+        mended.failed(Spot(2), &holders(&[(2, 3), (3, 3)]));
+        assert_eq!(mended.look(0, &holders(&[]), &living).len(), 1);
+        records.failed(Spot(2), &holders(&[(2, 3)]));
+        assert!(records.look(0, &holders(&[]), &living).is_empty() && records.excused() == 1);
+    }
+
+    #[test]
+    fn an_older_version_or_an_expired_one_is_not_what_was_acknowledged() {
+        let living = BTreeSet::from([Spot(1)]);
+        assert_eq!(kept().look(0, &holders(&[(1, 2)]), &living).len(), 1);
+        assert!(kept().look(1000, &holders(&[(1, 2)]), &living).is_empty());
+    }
+
+    #[test]
+    fn in_the_end_exactly_the_right_peers_keep_it() {
+        let ideal = Ideal::new((0..5).map(Spot));
+        let keepers = ideal.keepers(NAME.0, 2);
+        let right = [(keepers[0].0, 3), (keepers[1].0, 4)];
+        assert!(kept().ideal_faults(0, &holders(&right), &ideal).is_empty());
+        let more = [right[0], right[1], (ideal.keepers(NAME.0, 3)[2].0, 3)];
+        assert_eq!(kept().ideal_faults(0, &holders(&more), &ideal).len(), 1);
+        assert_eq!(kept().ideal_faults(0, &holders(&right[..1]), &ideal).len(), 1);
+    }
+}
