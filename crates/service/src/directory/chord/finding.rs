@@ -112,9 +112,10 @@ impl Heart {
         let sights = self.sights(peers.clone()).await;
         let unknown = peers.iter().filter(|peer| self.people.presence(**peer).is_none());
         join_all(unknown.map(|peer| self.presence_of(*peer))).await;
-        let mut found = providers.finish(&|peer| {
-            (sights.get(peer).copied().unwrap_or_default(), self.people.presence(*peer))
-        });
+        let mut found = providers.finish(
+            &|peer| sights.get(peer).copied().unwrap_or_default(),
+            &|peer| self.people.presence(*peer),
+        );
         found.sort_by_key(|one| !one.online);
         Ok(found)
     }
