@@ -68,7 +68,8 @@ impl NodeHandle {
             Command::Browse(what) => self.browse(what).await,
             Command::Ping { peer, network, count } => self.ping(peer, network, count).await,
             Command::DhtDo { network, what } => self.dht_do(network, what).await,
-            Command::Store(_) | Command::StoredDo { .. } => Err(ApiError::internal("not yet")),
+            Command::Store(what) => self.store(what, events).await,
+            Command::StoredDo { network, what } => self.stored_do(network, what, events).await,
             Command::TrackerDo { what } => self.tracker_do(what).await,
             Command::Stop => {
                 self.inner.leave();

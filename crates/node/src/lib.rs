@@ -13,6 +13,7 @@ mod node;
 mod offers;
 mod outside;
 mod search;
+mod stored;
 mod tracker;
 mod view;
 
