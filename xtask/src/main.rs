@@ -8,6 +8,7 @@
 mod bench;
 mod ci;
 mod project;
+mod ring_picture;
 mod sim;
 mod steps;
 mod tidy;
@@ -38,6 +39,8 @@ enum Task {
     Sim(sim::Args),
     /// Feed mutated bytes to every decoder for a while.
     Fuzz(sim::FuzzArgs),
+    /// Draw the circle of a network from the JSON of its nodes.
+    RingPicture(ring_picture::Args),
     /// One end of the plain TCP copy that `bench` compares with.
     #[command(hide = true)]
     FloorSend(bench::SendArgs),
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench::run(&bench),
         Task::Sim(args) => sim::run(&args),
         Task::Fuzz(args) => sim::run_fuzz(&args),
+        Task::RingPicture(args) => ring_picture::run(&args),
         Task::FloorSend(args) => bench::send(&args),
         Task::FloorRecv(args) => bench::recv(&args),
     };

@@ -6,7 +6,10 @@ use potluck_base::ContentId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{BrowseCommand, InviteCommand, NetworkCreate, SearchCommand, TrackerCommand};
+use crate::{
+    BrowseCommand, DhtCommand, InviteCommand, NetworkCreate, SearchCommand, StoreCommand,
+    StoredCommand, TrackerCommand,
+};
 
 /// What a door asks of a node. Paths are absolute: a node and its door may stand in different
 /// folders.
@@ -108,6 +111,25 @@ pub enum Command {
         network: Option<String>,
         /// Round trips to measure, one a second; 1 to 1,000.
         count: u32,
+    },
+    /// Asks about a network without a server. The answer stands with [`DhtCommand`].
+    DhtDo {
+        /// The network, as for `network-leave`; needed by a node in several without a server.
+        #[serde(default)]
+        network: Option<String>,
+        /// What.
+        what: DhtCommand,
+    },
+    /// Puts files into a network: copies of them live on its members. Answer:
+    /// [`crate::Reply::StoredFiles`].
+    Store(StoreCommand),
+    /// Asks about files in networks. The answer stands with [`StoredCommand`].
+    StoredDo {
+        /// Only in this network, as for `network-leave`; all of them if it is not given.
+        #[serde(default)]
+        network: Option<String>,
+        /// What.
+        what: StoredCommand,
     },
     /// Asks a tracker something about itself; only a tracker's own node does it. The answer stands
     /// with [`TrackerCommand`].

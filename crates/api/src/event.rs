@@ -4,7 +4,7 @@ use potluck_base::{ContentId, PathKind, PeerId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{MemberChange, NetworkName, NetworkState, PeerName};
+use crate::{CopyEnded, MemberChange, NetworkName, NetworkState, PeerName, Storing};
 
 /// Something that happened. Texts may hold words of peers: escape them where they are shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -115,6 +115,10 @@ pub enum Event {
         /// What happened.
         change: MemberChange,
     },
+    /// How far the copying of a file into a network is; at most ten a second.
+    Storing(Storing),
+    /// A copy of a file in a network has become whole, or cannot.
+    CopyEnded(CopyEnded),
     /// A line of the log, for whoever watches a node.
     Log {
         /// How important.
@@ -144,6 +148,10 @@ pub enum Stage {
     Finishing,
     /// Waiting for a provider.
     Waiting,
+    /// Looking for the members that are to have copies.
+    Placing,
+    /// Sending copies to members.
+    Copying,
 }
 
 /// How far a download is.

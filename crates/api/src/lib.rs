@@ -5,25 +5,31 @@
 //! durations name their unit.
 
 mod command;
+mod dht;
 mod door;
 mod error;
 mod event;
 mod network;
 mod reply;
 mod search;
+mod stored;
 mod tracker;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use command::{Command, GetCommand, OnExists, ShareCommand};
+pub use dht::{
+    DhtCommand, DhtCount, DhtFinger, DhtFingers, DhtFound, DhtHop, DhtKeys, DhtKind, DhtLeft,
+    DhtPeer, DhtRecord, DhtState, DhtStatus, DhtTarget,
+};
 pub use door::{API_FILE, API_VERSION, ApiFile, Health};
 pub use error::{ApiError, ErrorKind};
 pub use event::{Event, FileFailure, LogLevel, Progress, Stage};
 pub use network::{
-    DirectoryKind, InviteCommand, Invited, Joined, Member, MemberChange, Members, MembersOf,
-    NetworkCreate, NetworkInfo, NetworkName, NetworkState, Networks, PeerName, Pinged, Policy,
-    Revoked, Role, TrackerAddress,
+    Circle, DirectoryKind, InviteCommand, Invited, Joined, Member, MemberChange, Members,
+    MembersOf, NetworkCreate, NetworkInfo, NetworkName, NetworkState, Networks, PeerName, Pinged,
+    Policy, Revoked, Role, TrackerAddress,
 };
 pub use reply::{
     Audience, ConfigEntry, ConfigShown, DownloadInfo, GetResult, Identity, Listing, ListingEntry,
@@ -33,6 +39,10 @@ pub use reply::{
 pub use search::{
     BrowseCommand, Browsed, BrowsedEntry, BrowsedShare, Candidate, Candidates, FileType, Found,
     FoundGroup, FoundHit, NetworkFailure, SearchCommand, Sort,
+};
+pub use stored::{
+    CopyEnded, CopyState, HeldFile, StoreCommand, Stored, StoredCommand, StoredCopy, StoredFile,
+    StoredFiles, StoredRemoved, Storing,
 };
 pub use tracker::{
     P2pCiStats, RefusedCount, TrackerAct, TrackerActed, TrackerCommand, TrackerFile, TrackerFiles,
@@ -114,6 +124,8 @@ mod tests {
             r#"{"type":"get","ticket":"pot1x","overwrite":true}"#,
             r#"{"type":"search","words":"a","limits":3}"#,
             r#"{"type":"join","invite":"potin1x","nickname":"ann"}"#,
+            r#"{"type":"store","paths":[],"copy":3}"#,
+            r#"{"type":"dht-do","what":{"type":"status"},"net":"lab"}"#,
         ] {
             assert!(serde_json::from_str::<Command>(typo).is_err(), "{typo}");
         }

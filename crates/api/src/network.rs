@@ -12,8 +12,15 @@ use utoipa::ToSchema;
 pub struct NetworkCreate {
     /// Its name for people; need not be unique.
     pub name: String,
-    /// The ticket of the tracker that is to be its directory.
-    pub tracker: String,
+    /// How its members find each other's files.
+    #[serde(default)]
+    pub directory: DirectoryKind,
+    /// The ticket of the tracker that is to be its directory; none for any other kind.
+    #[serde(default)]
+    pub tracker: Option<String>,
+    /// For a network without a server: how many members keep each record; 3 if it is not given.
+    #[serde(default)]
+    pub replicas: Option<u8>,
     /// Whether everyone who knows it may enter; else by invitation only.
     #[serde(default)]
     pub open: bool,
@@ -78,11 +85,16 @@ pub enum Policy {
 }
 
 /// How the members of a network find each other's files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DirectoryKind {
     /// They ask an index server.
+    #[default]
     Tracker,
+    /// They keep the index among themselves, and reach any part of it in a few steps.
+    Chord,
+    /// They keep it among themselves, and hand each question on from neighbour to neighbour.
+    Ring,
 }
 
 impl DirectoryKind {
@@ -90,7 +102,14 @@ impl DirectoryKind {
     pub const fn name(self) -> &'static str {
         match self {
             DirectoryKind::Tracker => "tracker",
+            DirectoryKind::Chord => "chord",
+            DirectoryKind::Ring => "ring",
         }
+    }
+
+    /// Whether the members keep the index among themselves, on a circle.
+    pub const fn is_circle(self) -> bool {
+        matches!(self, DirectoryKind::Chord | DirectoryKind::Ring)
     }
 }
 
@@ -127,8 +146,11 @@ pub struct NetworkInfo {
     pub policy: Policy,
     /// How its members find each other's files.
     pub directory: DirectoryKind,
-    /// Its trackers.
+    /// Its trackers; none if it has no server.
     pub trackers: Vec<TrackerAddress>,
+    /// How its circle is, for one without a server.
+    #[serde(default)]
+    pub circle: Option<Circle>,
     /// URLs of its relays.
     pub relays: Vec<String>,
     /// This node's nickname there, once it is known.
@@ -150,6 +172,17 @@ pub struct NetworkInfo {
     /// Number of the list of revoked members that this node knows; 0 if there is none.
     #[serde(default)]
     pub revocations: u64,
+}
+
+/// The circle of a network without a server, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Circle {
+    /// How many members keep each record.
+    pub replicas: u8,
+    /// How many stand on it, this node included; 0 if this node does not.
+    pub peers: u64,
+    /// Whether they are counted; else they are reckoned.
+    pub peers_counted: bool,
 }
 
 /// A tracker of a network.

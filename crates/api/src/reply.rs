@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Browsed, Candidates, FileFailure, Found, Invited, Joined, Members, MembersOf, NetworkInfo,
-    NetworkName, Networks, PeerName, Pinged, Revoked, TrackerActed, TrackerFiles, TrackerNetworks,
+    Browsed, Candidates, DhtFingers, DhtFound, DhtKeys, DhtLeft, DhtStatus, FileFailure, Found,
+    Invited, Joined, Members, MembersOf, NetworkInfo, NetworkName, Networks, PeerName, Pinged,
+    Revoked, Stored, StoredFiles, StoredRemoved, TrackerActed, TrackerFiles, TrackerNetworks,
     TrackerPeers, TrackerStats, TrackerTicket,
 };
 
@@ -62,6 +63,22 @@ pub enum Reply {
     Browsed(Browsed),
     /// To `ping`.
     Pinged(Pinged),
+    /// To a circle's `status` and `join`.
+    DhtStatus(DhtStatus),
+    /// To a circle's `fingers`.
+    DhtFingers(DhtFingers),
+    /// To a circle's `lookup`.
+    DhtFound(DhtFound),
+    /// To a circle's `keys`.
+    DhtKeys(DhtKeys),
+    /// To a circle's `leave`.
+    DhtLeft(DhtLeft),
+    /// To `store`, and to `repair` of what is stored.
+    StoredFiles(StoredFiles),
+    /// To `ls` of what is stored.
+    Stored(Stored),
+    /// To `rm` of what is stored.
+    StoredRemoved(StoredRemoved),
     /// To a tracker's `ticket`.
     TrackerTicket(TrackerTicket),
     /// To a tracker's `peers`.

@@ -35,5 +35,5 @@ pub use address::{PathKind, PeerAddr};
 pub use id::{ContentId, IdError, NetworkId, PeerId, ShareKey};
 pub use path::{PathError, Platform, RelPath, local_name};
 pub use pieces::{PieceRange, PieceSet, Ranges};
-pub use text::{Bytes, Rate, escape};
+pub use text::{Bytes, NoSize, Rate, escape};
 pub use time::Time;

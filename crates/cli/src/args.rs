@@ -16,8 +16,8 @@ use potluck_api::{ApiError, ErrorKind, Line, Outcome};
 use potluck_node::{Config, Overrides};
 
 use crate::commands::{
-    browse, completions, config, daemon, demo, get, id, invite, join, ls, network, paths, peers,
-    ping, search, send, share, status, tracker, unshare,
+    browse, completions, config, daemon, demo, dht, get, id, invite, join, ls, network, paths,
+    peers, ping, search, send, share, status, store, stored, tracker, unshare,
 };
 use crate::suggest::Suggestion;
 use crate::{exit, suggest};
@@ -100,6 +100,14 @@ pub(crate) enum Verb {
     /// Make, list and leave networks; list and revoke their members
     #[command(subcommand)]
     Network(network::NetworkVerb),
+    /// Put files into a network itself: copies live on its members, even when you are away
+    Store(store::StoreArgs),
+    /// List, remove and repair what is stored in networks
+    #[command(subcommand)]
+    Stored(stored::StoredVerb),
+    /// Look at the circle of a network without a server, leave it and return to it
+    #[command(subcommand)]
+    Dht(dht::DhtVerb),
     /// Run a tracker, the index server of networks, or ask the one that runs
     Tracker(tracker::TrackerArgs),
     /// List the members of the networks, and the peers that are linked, and over what

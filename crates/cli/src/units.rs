@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use potluck_base::{Bytes, NoSize};
+
 /// Units of time and their seconds.
 const TIMES: [(&str, u64); 9] = [
     ("s", 1),
@@ -13,25 +15,6 @@ const TIMES: [(&str, u64); 9] = [
     ("day", 86_400),
     ("days", 86_400),
     ("w", 604_800),
-];
-
-/// Units of size and their bytes: decimal as phones and file managers count, binary where it is
-/// said.
-const SIZES: [(&str, u64); 14] = [
-    ("", 1),
-    ("b", 1),
-    ("k", 1000),
-    ("kb", 1000),
-    ("m", 1_000_000),
-    ("mb", 1_000_000),
-    ("g", 1_000_000_000),
-    ("gb", 1_000_000_000),
-    ("t", 1_000_000_000_000),
-    ("tb", 1_000_000_000_000),
-    ("kib", 1 << 10),
-    ("mib", 1 << 20),
-    ("gib", 1 << 30),
-    ("tib", 1 << 40),
 ];
 
 /// The longest duration that makes sense to type: ten years.
@@ -61,21 +44,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads `500`, `10MB`, `1.5 GB` or `4GiB` as bytes.
-pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let wrong = || "a size is a number of bytes, or with its unit, like 10MB or 1.5GB".to_owned();
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = factor(&SIZES, unit.trim()).ok_or_else(wrong)?;
-    if let Ok(number) = number.parse::<u64>() {
-        return number
-            .checked_mul(unit)
-            .filter(|bytes| *bytes <= i64::MAX as u64)
-            .ok_or_else(wrong);
-    }
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let bytes = (number * unit as f64).round();
-    if (0.0..i64::MAX as f64).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
+pub(crate) fn size(text: &str) -> Result<u64, NoSize> {
+    text.parse().map(|Bytes(bytes)| bytes)
 }
 
 fn factor(units: &[(&str, u64)], name: &str) -> Option<u64> {
@@ -110,26 +80,6 @@ mod tests {
             ["", "7", "d", "7 parsecs", "-1d", "0d", "11000d", "99999999999999999999d", "1.5d"]
         {
             assert!(duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_decimal_unless_they_say_otherwise() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("500", 500),
-            ("10MB", 10_000_000),
-            ("10 mb", 10_000_000),
-            ("10M", 10_000_000),
-            ("1.5GB", 1_500_000_000),
-            ("0.5k", 500),
-            ("4GiB", 4 << 30),
-            ("2TB", 2_000_000_000_000),
-        ] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "MB", "-1", "1..5MB", "10 foo", "99999999TB", "1.5.1GB", "NaN"] {
-            assert!(size(text).is_err(), "{text}");
         }
     }
 }

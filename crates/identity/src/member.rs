@@ -242,8 +242,9 @@ impl Membership {
     /// Who it is in this network.
     ///
     /// Each signature up to the network's key is checked, and that each invite's use was counted by
-    /// a tracker of the record; if it has none, that it was redeemed in time. The peer itself must not be revoked (an owner cannot be); who
-    /// invited it may have been revoked later. The record is one whose signature was checked.
+    /// a tracker of the record; if it has none, that it was redeemed in time. The peer itself must
+    /// not be revoked (an owner cannot be); who invited it may have been revoked later. The record
+    /// is one whose signature was checked.
     pub fn verify(
         &self,
         record: &NetworkRecord,

@@ -5,15 +5,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use figment::providers::{Env, Format, Serialized, Toml};
+use figment::providers::{Format, Serialized, Toml};
 use figment::{Figment, Profile};
 use potluck_api::{ApiError, ConfigEntry, ErrorKind, Origin};
+use potluck_base::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Prefix of environment variables that set something.
 const PREFIX: &str = "POTLUCK_";
 /// The settings that a file, the environment or a flag may give.
-const KEYS: [&str; 6] = ["listen", "p2p_ci", "quic", "relays", "share_downloads", "tcp"];
+const KEYS: [&str; 7] =
+    ["listen", "p2p_ci", "quic", "relays", "share_downloads", "storage.quota", "tcp"];
+/// What a node holds for others if nobody says how much.
+const QUOTA: Bytes = Bytes(1_000_000_000);
 
 /// What a node is started with.
 #[derive(Clone, Debug)]
@@ -55,8 +59,19 @@ pub struct Settings {
     pub relays: Vec<String>,
     /// Whether what was fetched from a network is published there, too.
     pub share_downloads: bool,
+    /// What is kept for others.
+    pub storage: Storage,
     /// Whether links over TCP are made and taken.
     pub tcp: bool,
+}
+
+/// What a node keeps for others: files that they put into a network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storage {
+    /// How many bytes it is willing to hold, in all networks together; 0 to hold nothing.
+    #[serde(with = "size")]
+    pub quota: Bytes,
 }
 
 impl Default for Settings {
@@ -69,6 +84,7 @@ impl Default for Settings {
             quic: true,
             relays: Vec::new(),
             share_downloads: true,
+            storage: Storage { quota: QUOTA },
             tcp: true,
         }
     }
@@ -130,30 +146,81 @@ impl Settings {
     /// A setting's value as the file would have it.
     fn shown(&self, key: &str) -> String {
         let table = toml::Table::try_from(self).expect("settings are a table");
-        table.get(key).map(ToString::to_string).unwrap_or_default()
+        let mut value = toml::Value::Table(table);
+        for part in key.split('.') {
+            match value.as_table_mut().and_then(|table| table.remove(part)) {
+                Some(inner) => value = inner,
+                None => return String::new(),
+            }
+        }
+        value.to_string()
+    }
+}
+
+/// Sizes as numbers of bytes, or as texts with a unit.
+mod size {
+    use potluck_base::Bytes;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Either form.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Size {
+        Number(u64),
+        Text(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(size: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&size.exact())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        match Size::deserialize(from)? {
+            Size::Number(bytes) => Ok(Bytes(bytes)),
+            Size::Text(text) => text.parse().map_err(D::Error::custom),
+        }
     }
 }
 
 /// Reads the variables that name a setting; lists are separated by commas.
 fn environment() -> Serialized<toml::Table> {
     let mut table = toml::Table::new();
-    for (name, text) in Env::prefixed(PREFIX).only(&KEYS).iter() {
-        table.insert(name.to_string(), value_of(name.as_str(), &text));
+    for key in KEYS {
+        let name = format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase());
+        if let Ok(text) = std::env::var(name) {
+            put(&mut table, key, value_of(key, &text));
+        }
     }
     Serialized::from(table, Profile::Default)
+}
+
+/// Puts a value where a file would have it: `storage.quota` into the table `storage`.
+fn put(table: &mut toml::Table, key: &str, value: toml::Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((outer, inner)) => {
+            let inside = table.entry(outer).or_insert_with(|| toml::Table::new().into());
+            if let Some(inside) = inside.as_table_mut() {
+                put(inside, inner, value);
+            }
+        }
+    }
 }
 
 fn flags(overrides: &Overrides) -> Result<Figment, ApiError> {
     let mut table = toml::Table::new();
     if let Some(listen) = &overrides.listen {
-        table.insert("listen".to_owned(), value_of("listen", listen));
+        put(&mut table, "listen", value_of("listen", listen));
     }
     for (key, text) in &overrides.config {
         if !KEYS.contains(&key.as_str()) {
             return Err(ApiError::usage(format!("there is no setting {key:?}"))
                 .hint("\"potluck config show\" lists them"));
         }
-        table.insert(key.clone(), value_of(key, text));
+        put(&mut table, key, value_of(key, text));
     }
     Ok(Figment::from(Serialized::from(table, Profile::Default)))
 }
@@ -230,6 +297,25 @@ mod tests {
         let config = load(file, flag).unwrap();
         assert_eq!(config.settings.listen.len(), 2);
         assert_eq!(origin(&config, "listen"), Origin::Flag);
+    }
+
+    #[test]
+    fn a_size_has_a_unit_or_is_a_number_of_bytes() {
+        let quota = |config: &Config| config.settings.storage.quota;
+        let config = load("", Overrides::default()).unwrap();
+        assert_eq!((quota(&config), origin(&config, "storage.quota")), (QUOTA, Origin::Default));
+        let shown = config.shown().into_iter().find(|entry| entry.key == "storage.quota").unwrap();
+        assert_eq!(shown.value, "\"1 GB\"");
+        let config = load("[storage]\nquota = 500", Overrides::default()).unwrap();
+        assert_eq!((quota(&config), origin(&config, "storage.quota")), (Bytes(500), Origin::File));
+        let flag = |text: &str| Overrides {
+            listen: None,
+            config: vec![("storage.quota".into(), text.into())],
+        };
+        let config = load("storage.quota = '5 GB'", flag("0")).unwrap();
+        assert_eq!((quota(&config), origin(&config, "storage.quota")), (Bytes(0), Origin::Flag));
+        assert!(load("", flag("much")).unwrap_err().message.contains("10MB"));
+        assert!(load("storage.qouta = 5", Overrides::default()).is_err());
     }
 
     #[test]

@@ -67,6 +67,9 @@ impl NodeHandle {
             Command::Find { what, networks } => self.find(what, networks).await,
             Command::Browse(what) => self.browse(what).await,
             Command::Ping { peer, network, count } => self.ping(peer, network, count).await,
+            Command::DhtDo { network, what } => self.dht_do(network, what).await,
+            Command::Store(what) => self.store(what, events).await,
+            Command::StoredDo { network, what } => self.stored_do(network, what, events).await,
             Command::TrackerDo { what } => self.tracker_do(what).await,
             Command::Stop => {
                 self.inner.leave();
@@ -342,6 +345,9 @@ fn needs_networks(command: &Command) -> bool {
             | Command::Find { .. }
             | Command::Browse(_)
             | Command::Ping { .. }
+            | Command::DhtDo { .. }
+            | Command::Store(_)
+            | Command::StoredDo { .. }
     )
 }
 

@@ -63,11 +63,14 @@ fn kind(error: &ServiceError) -> ErrorKind {
         | ServiceError::NoNetworks
         | ServiceError::NoNetwork(_)
         | ServiceError::NoPeer(_)
-        | ServiceError::NothingFound(_) => ErrorKind::NotFound,
+        | ServiceError::NothingFound(_)
+        | ServiceError::NotStored(_) => ErrorKind::NotFound,
         ServiceError::Pattern(_)
         | ServiceError::NothingSelected(_)
         | ServiceError::SeveralNetworks
         | ServiceError::SeveralPeers(_)
+        | ServiceError::SeveralStored(_)
+        | ServiceError::NotStorable { .. }
         | ServiceError::NoCircle(_)
         | ServiceError::Unanswerable(_)
         | ServiceError::NotPublishable(_)
@@ -76,6 +79,7 @@ fn kind(error: &ServiceError) -> ErrorKind {
         ServiceError::TrackerAway { .. }
         | ServiceError::CircleAway { .. }
         | ServiceError::DirectorySilent
+        | ServiceError::NoCopies { .. }
         | ServiceError::TrackerNonsense => ErrorKind::Unreachable,
         ServiceError::Denied(denial) => kind_of_denial(denial),
         ServiceError::Expelled
@@ -135,6 +139,14 @@ fn hint(error: &ServiceError) -> Option<&'static str> {
         }
         ServiceError::Pattern(_) => "quote patterns, as in --select '*.jpg'",
         ServiceError::NoShare(_) => "\"potluck ls\" lists the shares",
+        ServiceError::NotStored(_) => "\"potluck stored ls\" lists what is",
+        ServiceError::SeveralStored(_) => {
+            "name one by its id: \"potluck stored ls\" shows the beginnings of them"
+        }
+        ServiceError::NoCopies { .. } => {
+            "\"potluck dht status\" tells how many members are there; each holds what its setting \
+             storage.quota says"
+        }
         ServiceError::Busy(_) => "it is being fetched by another command; wait for that one",
         ServiceError::Lied { .. } => "use another ticket: this peer cannot be trusted with it",
         ServiceError::Version { .. } => "update the older of the two",

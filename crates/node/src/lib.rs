@@ -4,6 +4,7 @@
 //! events.
 
 mod config;
+mod dht;
 mod dispatch;
 mod failure;
 mod key;
@@ -12,6 +13,7 @@ mod node;
 mod offers;
 mod outside;
 mod search;
+mod stored;
 mod tracker;
 mod view;
 

@@ -4,10 +4,10 @@ use potluck_api::{
     self as api, ApiError, Event, InviteCommand, Invited, Joined, Member, Members, MembersOf,
     NetworkCreate, NetworkInfo, NetworkName, Networks, PeerName, Pinged, Reply, Revoked,
 };
-use potluck_base::{NetworkId, PeerId};
-use potluck_identity::{DirectoryKind, Invite, Policy, Role, TrackerTicket};
+use potluck_base::{NetworkId, PeerId, limits};
+use potluck_identity::{DirectoryKind, Invite, Policy, Role};
 use potluck_service::directory::State;
-use potluck_service::networks::{View, Whom};
+use potluck_service::networks::{Place, View, Whom};
 use potluck_service::{ServiceError, now_ms};
 use tokio::sync::mpsc;
 
@@ -18,15 +18,10 @@ type Events = mpsc::Sender<Event>;
 
 impl NodeHandle {
     pub(crate) async fn network_create(&self, what: NetworkCreate) -> Result<Reply, ApiError> {
-        let ticket: TrackerTicket = what.tracker.parse().map_err(|error| {
-            ApiError::usage(format!("this is no tracker's ticket: {error}")).hint(
-                "a tracker prints its ticket when it starts, and by \"potluck tracker ticket\"; \
-                 it starts with \"pottr1\"",
-            )
-        })?;
+        let place = place_of(&what)?;
         let policy = if what.open { Policy::Open } else { Policy::Invite };
         let networks = &self.inner.networks;
-        let made = networks.create(what.name, &ticket, policy, what.relays, what.nick).await;
+        let made = networks.create(what.name, place, policy, what.relays, what.nick).await;
         Ok(Reply::NetworkCreated(self.network_info(made.map_err(failure::of_service)?).await?))
     }
 
@@ -215,12 +210,19 @@ impl NodeHandle {
         let members = if online { self.members_of(&id).await.ok() } else { None };
         let offers = self.on_disk(|store| store.offers()).await?;
         let trackers = view.record.trackers().iter();
+        let circle = match view.record.replicas() {
+            Some(replicas) => Some(self.circle_in_short(&id, replicas).await),
+            None => None,
+        };
         Ok(NetworkInfo {
             role: role_to_api(view.role.unwrap_or(Role::Guest)),
             policy: policy_to_api(view.record.policy),
             directory: match view.record.directory {
                 DirectoryKind::Tracker { .. } => api::DirectoryKind::Tracker,
+                DirectoryKind::Chord { .. } => api::DirectoryKind::Chord,
+                DirectoryKind::Ring { .. } => api::DirectoryKind::Ring,
             },
+            circle,
             trackers: trackers
                 .map(|at| api::TrackerAddress { id: at.id, addresses: at.direct.clone() })
                 .collect(),
@@ -236,6 +238,28 @@ impl NodeHandle {
             revocations: view.revocations,
             network: NetworkName { id, name: view.record.name },
         })
+    }
+}
+
+/// Where the directory of a new network is to be.
+fn place_of(what: &NetworkCreate) -> Result<Place, ApiError> {
+    let replicas = what.replicas.unwrap_or(limits::REPLICAS);
+    match (what.directory, &what.tracker) {
+        (api::DirectoryKind::Tracker, ticket) => {
+            let ticket = ticket.as_deref().unwrap_or_default().parse().map_err(|error| {
+                ApiError::usage(format!("this is no tracker's ticket: {error}")).hint(
+                    "a tracker prints its ticket when it starts, and by \"potluck tracker \
+                     ticket\"; it starts with \"pottr1\"",
+                )
+            });
+            ticket.map(Place::Tracker)
+        }
+        (api::DirectoryKind::Chord, None) => Ok(Place::Chord { replicas }),
+        (api::DirectoryKind::Ring, None) => Ok(Place::Ring { replicas }),
+        (kind, Some(_)) => {
+            Err(ApiError::usage(format!("a network of kind {} has no tracker", kind.name()))
+                .hint("name the tracker, or the kind, but not both"))
+        }
     }
 }
 

@@ -11,12 +11,14 @@ use potluck_base::{NetworkId, PeerId, limits};
 use potluck_identity::SecretKey;
 use potluck_link::{Endpoint, EndpointConfig, LinkError};
 use potluck_service::directory::Directories;
+use potluck_service::directory::chord::Circles;
 use potluck_service::directory::tracker::Switchboard;
 use potluck_service::fetch::Fetcher;
 use potluck_service::networks::{Networks, Parts};
 use potluck_service::p2p_ci::{GetServer, Offered};
 use potluck_service::peers::Peers;
 use potluck_service::publish::Publisher;
+use potluck_service::stored::{self, StoredService};
 use potluck_service::swarm::Swarms;
 use potluck_service::tracker::Event::Hosted;
 use potluck_service::{Announcing, Notice, Notices};
@@ -63,6 +65,7 @@ pub(crate) struct Inner {
     pub api: Mutex<Option<SocketAddr>>,
     pub directories: Arc<Directories>,
     pub networks: Arc<Networks>,
+    pub stored: Arc<StoredService>,
     pub announcing: Arc<Announcing>,
     pub publisher: OnceCell<Publisher>,
     pub tracker: Option<Tracker>,
@@ -100,14 +103,7 @@ impl Node {
         let parts = parts(&config, &store, &peers, &directories, &announcing, &notices, &secret);
         let networks = Networks::new(parts);
         networks.load().await.map_err(failure::of_service)?;
-        let tracker = match config.tracker.clone() {
-            Some(settings) => {
-                peers.set_links_max(limits::TRACKER_LINKS);
-                let home = config.home.clone();
-                Some(Tracker::start(&home, settings, secret, &peers, &notices).await?)
-            }
-            None => None,
-        };
+        let tracker = start_tracker(&config, &secret, &peers, &notices).await?;
         peers.start(&swarms);
         let fetcher = Fetcher {
             store: store.clone(),
@@ -116,6 +112,7 @@ impl Node {
             directories: Arc::clone(&directories),
             announcing: Arc::clone(&announcing),
         };
+        let stored = start_stored(&config, &store, &fetcher, secret.clone()).await?;
         let inner = Arc::new(Inner {
             config,
             store,
@@ -128,6 +125,7 @@ impl Node {
             api: Mutex::default(),
             directories,
             networks,
+            stored,
             announcing,
             publisher: OnceCell::new(),
             tracker,
@@ -167,6 +165,7 @@ impl Node {
         if let Some(tracker) = &self.inner.tracker {
             tracker.stop().await;
         }
+        self.inner.stored.stop().await;
         self.inner.networks.stop().await;
         self.inner.swarms.close_all().await;
         self.inner.peers.stop().await;
@@ -237,6 +236,36 @@ async fn serve_old_peers(inner: &Arc<Inner>, listen: SocketAddr) -> Result<(), A
     Ok(())
 }
 
+/// Makes the node a tracker, if it is to be one.
+async fn start_tracker(
+    config: &Config,
+    secret: &SecretKey,
+    peers: &Arc<Peers>,
+    notices: &Notices,
+) -> Result<Option<Tracker>, ApiError> {
+    let Some(settings) = config.tracker.clone() else { return Ok(None) };
+    peers.set_links_max(limits::TRACKER_LINKS);
+    Tracker::start(&config.home, settings, secret.clone(), peers, notices).await.map(Some)
+}
+
+/// Starts to look after files in networks: those that this node put there, and those that it holds.
+async fn start_stored(
+    config: &Config,
+    store: &Store,
+    fetcher: &Fetcher,
+    secret: SecretKey,
+) -> Result<Arc<StoredService>, ApiError> {
+    let started = StoredService::start(stored::Parts {
+        store: store.clone(),
+        fetcher: fetcher.clone(),
+        circles: Arc::new(crate::stored::NoCircles),
+        secret,
+        quota: config.settings.storage.quota.0,
+        pace: stored::Pace::default(),
+    });
+    started.await.map_err(failure::of_service)
+}
+
 /// What the networks need of the node.
 fn parts(
     config: &Config,
@@ -249,6 +278,8 @@ fn parts(
 ) -> Parts {
     let switchboard = Arc::new(Switchboard::default());
     peers.listen_frames(Arc::clone(&switchboard) as Arc<_>);
+    let circles = Arc::new(Circles::default());
+    peers.listen_frames(Arc::clone(&circles) as Arc<_>);
     let announcing = Arc::clone(announcing);
     Parts {
         store: store.clone(),
@@ -256,6 +287,7 @@ fn parts(
         memberships: Arc::clone(peers.memberships()),
         directories: Arc::clone(directories),
         switchboard,
+        circles,
         secret: secret.clone(),
         agent: AGENT.to_owned(),
         notices: notices.clone(),

@@ -3,11 +3,14 @@
 
 use std::net::SocketAddr;
 
-use potluck_base::{ContentId, PeerAddr, PeerId, PieceRange, limits};
+use potluck_base::{ContentId, NetworkId, PeerAddr, PeerId, PieceRange, limits};
+use potluck_identity::Revocations;
+use potluck_proto::directory::chord::{Neighbours, Notice, Reply, Request};
 use potluck_proto::swarm::{GoneWhy, Message};
 use potluck_proto::{
-    AGENT_BYTES, BLOCK_HEADER_BYTES, BlockHeader, Frame, Hello, REASON_BYTES, RELAY_BYTES, Refusal,
-    Unfit, VERSION, VERSION_MIN, What, WireError, judge,
+    AGENT_BYTES, BLOCK_HEADER_BYTES, BlockHeader, CircleBody, CircleFrame, Frame, Hello, Known,
+    REASON_BYTES, RELAY_BYTES, Refusal, RingMessage, Unfit, VERSION, VERSION_MIN, What, WireError,
+    judge,
 };
 use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
 
@@ -97,6 +100,38 @@ fn the_other_frames_look_like_this() {
     pictured(Frame::Ping(1), "06 01");
     pictured(Frame::Pong(u64::MAX), "07 ffffffffffffffffff01");
     pictured(Frame::Goodbye { reason: "done".to_owned() }, "08 04 646f6e65");
+}
+
+#[test]
+fn what_members_of_a_circle_say_looks_like_this() {
+    let network = NetworkId([0xaa; 32]);
+    let picture = |body, picture: &str| {
+        let frame = Frame::Chord(Box::new(CircleFrame { network, body }));
+        pictured(frame, &format!("0c {} {picture}", "aa".repeat(32)));
+    };
+    let ring = |message| CircleBody::Ring(message);
+    picture(ring(RingMessage::Call { id: 7, body: Request::State }), "00 00 07 00");
+    let state = Neighbours { predecessor: Some(peer(1)), successors: vec![peer(0)] };
+    picture(
+        ring(RingMessage::Answer { id: 300, body: Reply::State(state) }),
+        "00 01 ac02 00 01 PEER 01 00 c0000207 d723 00 01 PEER 00 00",
+    );
+    let between = RingMessage::Tell(Notice::Between(peer(0)));
+    picture(ring(between), "00 02 01 PEER 00 00");
+    let known = Known { record: 1, list: 300, revoked: [0xbb; 8] };
+    picture(CircleBody::Have(known), "01 01 ac02 bbbbbbbbbbbbbbbb");
+    let nobody = Revocations::none(network);
+    picture(CircleBody::Revoked(nobody), &format!("03 {} 00", "aa".repeat(32)));
+}
+
+#[test]
+fn a_member_of_a_circle_has_no_more_addresses_than_it_may() {
+    let frame = |direct| {
+        let body = CircleBody::Ring(RingMessage::Tell(Notice::Between(peer(direct))));
+        Frame::Chord(Box::new(CircleFrame { network: NetworkId([1; 32]), body })).encode()
+    };
+    assert!(Frame::decode(&frame(limits::PEER_ADDRS)).is_ok());
+    assert_eq!(Frame::decode(&frame(limits::PEER_ADDRS + 1)), Err(WireError::Malformed));
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub struct ChordArgs {
     /// The share that dies at once in the beginning; after that nobody mends anything.
     #[arg(long, default_value_t = 0.0)]
     fail: f64,
-    /// Entries of the successor list; else 1, and with --churn or --fail 2 log2 N, as in the paper.
+    /// Entries of the successor list; else 8, and with --churn or --fail 2 log2 N, as in the paper.
     #[arg(long)]
     successors: Option<usize>,
     /// How peers look things up.

@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod demo;
+pub(crate) mod dht;
 pub(crate) mod get;
 pub(crate) mod id;
 pub(crate) mod invite;
@@ -20,6 +21,8 @@ pub(crate) mod search;
 pub(crate) mod send;
 pub(crate) mod share;
 pub(crate) mod status;
+pub(crate) mod store;
+pub(crate) mod stored;
 pub(crate) mod tracker;
 pub(crate) mod unshare;
 
@@ -54,6 +57,9 @@ pub(crate) async fn run(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Join(args) => join::run(args, context).await,
         Verb::Invite(args) => invite::run(args, context).await,
         Verb::Network(verb) => network::run(verb, context).await,
+        Verb::Dht(verb) => dht::run(verb, context).await,
+        Verb::Store(args) => store::run(args, context).await,
+        Verb::Stored(verb) => stored::run(verb, context).await,
         Verb::Tracker(args) => tracker::run(args, context).await,
         Verb::Ping(args) => ping::run(args, context).await,
         Verb::Peers(args) => peers::run(args, context).await,

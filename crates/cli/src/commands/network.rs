@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
-use potluck_api::{ApiError, Command, NetworkCreate, Reply};
+use potluck_api::{ApiError, Command, DirectoryKind, NetworkCreate, Reply};
 use potluck_base::limits;
 
 use super::{Context, ask, secret};
@@ -35,6 +35,10 @@ pub(crate) struct CreateArgs {
     /// How its members find each other's files
     #[arg(long, env = "POTLUCK_DIRECTORY", value_name = "KIND", default_value = "tracker")]
     directory: Directory,
+    /// Without a tracker: how many members keep each entry of the index [default: 3]
+    #[arg(long, env = "POTLUCK_REPLICAS", value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=i64::from(limits::REPLICAS_MAX)))]
+    replicas: Option<u8>,
     /// The ticket that "potluck tracker run" printed; "-" reads it from standard input
     #[arg(long, env = "POTLUCK_TRACKER", value_name = "TICKET")]
     tracker: Option<String>,
@@ -54,6 +58,10 @@ pub(crate) struct CreateArgs {
 enum Directory {
     /// They ask a tracker
     Tracker,
+    /// They keep the index among themselves, and reach any part of it in a few steps
+    Chord,
+    /// The same, but each question is handed on from neighbour to neighbour
+    Ring,
 }
 
 /// What to type after `network leave`.
@@ -108,18 +116,54 @@ impl NetworkVerb {
 
 impl CreateArgs {
     fn into_command(self) -> Result<NetworkCreate, ApiError> {
-        let Directory::Tracker = self.directory;
+        let tracker = match self.directory {
+            Directory::Tracker => Some(self.tracker_ticket()?),
+            Directory::Chord | Directory::Ring => self.no_tracker()?,
+        };
+        let directory = self.directory.in_api();
+        let CreateArgs { name, replicas, open, relay: relays, nick, .. } = self;
+        Ok(NetworkCreate { name, directory, tracker, replicas, open, relays, nick })
+    }
+
+    fn tracker_ticket(&self) -> Result<String, ApiError> {
+        if self.replicas.is_some() {
+            return Err(ApiError::usage("with a tracker there are no replicas to count")
+                .hint("leave out --replicas, or choose --directory chord"));
+        }
         let ticket = secret(self.tracker.as_deref(), "ticket", limits::TICKET_CHARS)?;
         let hint = "\"potluck tracker run\" starts a tracker and prints its ticket";
         let Some(tracker) = ticket else {
-            return Err(ApiError::usage("the network needs a tracker: --tracker TICKET").hint(hint));
+            return Err(ApiError::usage("the network needs a tracker: --tracker TICKET")
+                .hint(format!("{hint}; with --directory chord it needs none")));
         };
         if !looks_like_tracker(&tracker) {
             let problem = "this is not the ticket of a tracker; those begin with \"pottr1\"";
             return Err(ApiError::usage(problem).hint(hint));
         }
-        let CreateArgs { name, open, relay: relays, nick, .. } = self;
-        Ok(NetworkCreate { name, tracker, open, relays, nick })
+        Ok(tracker)
+    }
+
+    fn no_tracker(&self) -> Result<Option<String>, ApiError> {
+        match self.tracker {
+            None => Ok(None),
+            Some(_) => {
+                let kind = self.directory.in_api().name();
+                let problem = format!("a network with --directory {kind} has no tracker");
+                let hint =
+                    "leave out --tracker (and POTLUCK_TRACKER), or choose --directory tracker";
+                Err(ApiError::usage(problem).hint(hint))
+            }
+        }
+    }
+}
+
+impl Directory {
+    fn in_api(self) -> DirectoryKind {
+        match self {
+            Directory::Tracker => DirectoryKind::Tracker,
+            Directory::Chord => DirectoryKind::Chord,
+            Directory::Ring => DirectoryKind::Ring,
+        }
     }
 }
 

@@ -9,8 +9,13 @@ use crate::error::{CliError, unexpected};
 use crate::show::found::{self, Look};
 use crate::units;
 
+/// What differs where no tracker has the whole index.
+const WITHOUT_A_SERVER: &str = "In a network without a server (chord, ring) a search needs a word, \
+and the beginning of a word needs three letters.";
+
 /// What to type after `search`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = WITHOUT_A_SERVER)]
 pub(crate) struct SearchArgs {
     #[command(flatten)]
     pub(super) what: Wanted,

@@ -208,7 +208,7 @@ async fn look_at_peers(door: &Door<'_>, info: &ShareInfo, meter: &Meter) {
 }
 
 /// A path as the node can use it, wherever the node stands; it must exist.
-fn absolute(path: &Path) -> Result<PathBuf, ApiError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, ApiError> {
     let shown = escape(&path.to_string_lossy(), NAME_CHARS);
     match path.symlink_metadata() {
         Ok(_) => std::path::absolute(path)

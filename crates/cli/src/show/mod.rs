@@ -1,8 +1,10 @@
 //! Answers in lines: what is a result, what a person is told beside it. Commands and the shell show
 //! the same.
 
+pub(crate) mod dht;
 pub(crate) mod found;
 pub(crate) mod networks;
+pub(crate) mod stored;
 pub(crate) mod tracker;
 
 use std::io;

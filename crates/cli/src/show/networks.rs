@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use potluck_api::{
-    Audience, Invited, Joined, Member, MemberChange, MembersOf, NetworkInfo, NetworkName,
+    Audience, Circle, Invited, Joined, Member, MemberChange, MembersOf, NetworkInfo, NetworkName,
     NetworkState, PeerName, Pinged, Policy, Revoked, Role,
 };
 use potluck_base::Bytes;
@@ -24,7 +24,7 @@ pub(crate) fn networks(networks: &[NetworkInfo]) -> Shown {
     for info in networks {
         table.row(vec![
             label(&info.network.name),
-            state(&info.state),
+            state(info),
             info.nick.as_deref().map_or_else(|| "-".to_owned(), label),
             info.role.name().to_owned(),
             members_counted(info),
@@ -56,13 +56,25 @@ pub(super) fn entry(policy: Policy) -> &'static str {
     }
 }
 
-/// How a network's directory is, in a word.
-fn state(state: &NetworkState) -> String {
-    match state {
-        NetworkState::Online => presence(true),
+/// How a network's directory is, in a word or two.
+fn state(info: &NetworkInfo) -> String {
+    match &info.state {
+        NetworkState::Online => match &info.circle {
+            None => presence(true),
+            Some(circle) => format!("{} {}", console::style("●").green(), on_circle(circle)),
+        },
         NetworkState::Connecting { .. } => format!("{} connecting", console::style("◌").yellow()),
         NetworkState::Away => format!("{} away", console::style("○").dim()),
         NetworkState::Refused { .. } => format!("{} refused", console::style("✗").red()),
+    }
+}
+
+/// How many stand on a circle: `alone`, `3 peers`, `about 120 peers`.
+fn on_circle(circle: &Circle) -> String {
+    match (circle.peers, circle.peers_counted) {
+        (0 | 1, _) => "alone".to_owned(),
+        (peers, true) => format!("{peers} peers"),
+        (peers, false) => format!("about {peers} peers"),
     }
 }
 
@@ -155,6 +167,12 @@ pub(crate) fn created(info: &NetworkInfo) -> Shown {
     out.result(info.network.id.to_string());
     let name = label(&info.network.name);
     out.note(format!("The network {name} is made, and you are its owner."));
+    if let Some(circle) = &info.circle {
+        let replicas = circle.replicas;
+        out.note(format!(
+            "It has no server: {replicas} of its members keep each entry of the index."
+        ));
+    }
     out.note("\"potluck invite\" lets others in; \"potluck daemon start\" keeps you in it.");
     out
 }
@@ -267,6 +285,7 @@ mod tests {
             policy: Policy::Invite,
             directory: DirectoryKind::Tracker,
             trackers: Vec::new(),
+            circle: None,
             relays: Vec::new(),
             nick: Some("ann".into()),
             state: NetworkState::Online,
@@ -297,6 +316,22 @@ mod tests {
         let text = networks(&[NetworkInfo { state, ..info() }]).text();
         assert!(text.contains("lab      ◌ connecting  ann"), "{text}");
         assert!(text.contains("lab: no address answers; next try in 12 s"), "{text}");
+    }
+
+    #[test]
+    fn a_network_without_a_server_says_how_many_stand_on_its_circle() {
+        console::set_colors_enabled(false);
+        let on = |peers, peers_counted| {
+            let circle = Some(Circle { replicas: 3, peers, peers_counted });
+            NetworkInfo { circle, directory: DirectoryKind::Chord, ..info() }
+        };
+        for (peers, counted, words) in
+            [(1, true, "● alone "), (4, true, "● 4 peers "), (90, false, "● about 90 peers ")]
+        {
+            let text = networks(&[on(peers, counted)]).text();
+            assert!(text.contains(words) && text.contains("chord"), "{text}");
+        }
+        assert!(created(&on(1, true)).text().contains("It has no server: 3 of its members"));
     }
 
     #[test]

@@ -4,15 +4,19 @@ use std::io;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use potluck_api::{Event, Line, Progress, Stage};
-use potluck_base::{Bytes, Rate};
+use potluck_api::{CopyEnded, CopyState, Event, Line, Progress, Stage, Storing};
+use potluck_base::{Bytes, Rate, escape};
 
 use super::{Ui, counted, shown, spoken};
+use crate::show::peer as named;
 
 /// Redraws a second: smooth for people, cheap over a remote shell.
 const DRAWS_PER_SECOND: u8 = 8;
 /// Steps of the spinner, which show that the program lives.
 const TICK: Duration = Duration::from_millis(250);
+
+/// Characters of a name beside a bar.
+const STORING_CHARS: usize = 32;
 
 /// The display of one command.
 #[derive(Debug)]
@@ -54,6 +58,10 @@ impl Meter {
             Event::Progress(progress) => {
                 self.waiting_for = None;
                 self.draw(progress.done, progress.total, "fetching", || moving(progress));
+            }
+            Event::Storing(storing) => {
+                self.waiting_for = None;
+                self.draw(storing.done, storing.total, "storing", || copying(storing));
             }
             Event::Stage { stage, .. } => self.status(stage_name(*stage)),
             Event::Waiting { reason, retry_in_ms, .. } => self.waiting(reason, *retry_in_ms),
@@ -142,6 +150,13 @@ impl Meter {
                 );
                 self.line(&text, Ui::warn);
             }
+            Event::CopyEnded(CopyEnded { peer, state, .. }) => match state {
+                CopyState::There => self.line(&format!("{} has a copy", named(peer)), Ui::note),
+                CopyState::Coming => {}
+                CopyState::Missing { why } => {
+                    self.line(&format!("no copy at {}: {}", named(peer), shown(why)), Ui::warn);
+                }
+            },
             Event::ReceiverDone { peer, .. } => {
                 self.line(&format!("{} has everything", peer.short()), Ui::note);
             }
@@ -160,6 +175,8 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Fetching => "fetching",
         Stage::Finishing => "finishing",
         Stage::Waiting => "waiting",
+        Stage::Placing => "looking for who is to have copies",
+        Stage::Copying => "sending copies",
     }
 }
 
@@ -180,6 +197,13 @@ pub(crate) fn moving(progress: &Progress) -> String {
         text += &format!("  {}/{} files", progress.files_done, progress.files_total);
     }
     text + &format!("  {}", counted(progress.peers.into(), "peer"))
+}
+
+/// The text beside the bar of a file that is copied into a network.
+fn copying(storing: &Storing) -> String {
+    let Storing { name, done, total, copies, wanted, .. } = storing;
+    let name = escape(name, STORING_CHARS);
+    format!("{name}: {} of {}, {copies} of {wanted} copies", Bytes(*done), Bytes(*total))
 }
 
 fn spinner() -> ProgressStyle {

@@ -399,7 +399,8 @@ fn on_a_circle() -> NetworkRecord {
 fn without_a_tracker_who_redeems_an_invite_in_its_time_is_a_member() {
     let record = on_a_circle();
     let signed = record.clone().sign(&key(NETWORK)).unwrap();
-    let invite = Invite::make(signed, &key(OWNER), owner(), Role::Admin, 1, NOW, NOW + DAY, [7; 32]);
+    let invite =
+        Invite::make(signed, &key(OWNER), owner(), Role::Admin, 1, NOW, NOW + DAY, [7; 32]);
     let invite = invite.unwrap();
     let at = |at_ms| invite.redeem(peer(ANN), at_ms).verify(&record, &nobody());
     let skew = skew_ms();

@@ -77,7 +77,8 @@ impl Member {
     /// Makes a network that anybody may join.
     pub async fn create(&self, ticket: TrackerTicket) -> Invite {
         let name = "bench".to_owned();
-        let made = self.networks.create(name, Place::Tracker(ticket), Policy::Open, Vec::new(), None);
+        let made =
+            self.networks.create(name, Place::Tracker(ticket), Policy::Open, Vec::new(), None);
         let network = made.await.unwrap().record.network;
         let expires_ms = potluck_service::now_ms() + DAY_MS;
         self.networks.invite(&network, Role::Member, 1, expires_ms).unwrap()

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use potluck_base::{ContentId, NetworkId, PeerId, ShareKey};
+pub use potluck_proto::directory::chord::{FingerView, RingId};
 pub use potluck_proto::directory::record::{Entry, EntryKind, ShareHead};
 pub use potluck_proto::directory::tracker::{Denial, FileType, MemberInfo, Query, Sort};
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use potluck_base::NetworkId;
 use potluck_proto::directory::tracker::Nick;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -18,6 +19,23 @@ use crate::notice::Notice;
 const ENTER_TIME: Duration = Duration::from_secs(8);
 
 impl Networks {
+    /// Takes part again in a network whose circle was left for a while.
+    pub async fn enter_again(self: &Arc<Self>, network: &NetworkId) -> Result<(), ServiceError> {
+        let joined = self.get(network)?;
+        {
+            let _turn = self.starting.lock().await;
+            match joined.entered() {
+                Some(directory) if *directory.state().borrow() == State::Away => {
+                    directory.stop().await;
+                    let nick = joined.saved().nick.clone().map_or(Nick::Any, Nick::Suggested);
+                    self.enter(&joined, nick, First::default()).await?;
+                }
+                _ => {}
+            }
+        }
+        self.settled(&joined).await.map(|_| ())
+    }
+
     /// Starts to take part in a network.
     pub(super) async fn enter(
         self: &Arc<Self>,
@@ -114,7 +132,11 @@ impl Networks {
     }
 
     /// Keeps what a network's directory told.
-    pub(super) async fn follow(&self, joined: &Joined, happened: Happened) -> Result<(), ServiceError> {
+    pub(super) async fn follow(
+        &self,
+        joined: &Joined,
+        happened: Happened,
+    ) -> Result<(), ServiceError> {
         let network = joined.saved().id();
         match happened {
             Happened::State(state) => {

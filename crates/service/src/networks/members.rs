@@ -15,7 +15,8 @@ use crate::error::ServiceError;
 
 /// Characters of a key's beginning that are enough to mean a peer.
 const PREFIX_CHARS: usize = 6;
-/// How often a directory whose index is away, or that has a newer list, is told of a revoked member.
+/// How often a directory whose index is away, or that has a newer list, is told of a revoked
+/// member.
 const TRIES: u32 = 4;
 
 /// A peer that somebody named.

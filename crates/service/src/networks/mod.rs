@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use potluck_base::{NetworkId, limits};
-use potluck_identity::{
-    Invite, Membership, NetworkRecord, Policy, Revocations, Role, SecretKey,
-};
+use potluck_identity::{Invite, Membership, NetworkRecord, Policy, Revocations, Role, SecretKey};
 use potluck_proto::directory::tracker::{Nick, Request};
 use potluck_store::Store;
 use tokio::time::timeout;
@@ -29,8 +27,8 @@ use crate::notice::Notices;
 use crate::peers::Peers;
 
 pub use members::Whom;
-pub use place::Place;
 use place::First;
+pub use place::Place;
 pub use saved::Saved;
 pub use view::View;
 use view::view;
@@ -258,6 +256,10 @@ impl Networks {
             }
             let returning = self.settled(&joined).await?;
             return Ok((view(&joined), returning));
+        }
+        if record.replicas().is_some() && invite.contacts.is_empty() {
+            let why = "the invite names no member to enter by".to_owned();
+            return Err(ServiceError::CircleAway { why });
         }
         let saved = Saved {
             membership: invite.redeem(self.parts.peers.own_id(), now_ms()),

@@ -24,7 +24,9 @@ impl Place {
     /// As the network's record says it.
     pub(super) fn kind(&self) -> DirectoryKind {
         match self {
-            Place::Tracker(ticket) => DirectoryKind::Tracker { trackers: vec![ticket.addr.clone()] },
+            Place::Tracker(ticket) => {
+                DirectoryKind::Tracker { trackers: vec![ticket.addr.clone()] }
+            }
             Place::Chord { replicas } => DirectoryKind::Chord { replicas: *replicas },
             Place::Ring { replicas } => DirectoryKind::Ring { replicas: *replicas },
         }

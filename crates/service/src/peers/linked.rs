@@ -52,8 +52,8 @@ pub struct Linked {
 /// Who the two sides of a link are to each other.
 #[derive(Default)]
 struct Standing {
-    /// In which networks the peer has shown a membership that was good, and as what it is taken now:
-    /// as nothing if it was put out since, or we have left.
+    /// In which networks the peer has shown a membership that was good, and as what it is taken
+    /// now: as nothing if it was put out since, or we have left.
     theirs: BTreeMap<NetworkId, (Option<Role>, Membership)>,
     /// When we claimed to be in which networks.
     claimed: BTreeMap<NetworkId, Instant>,

@@ -25,11 +25,7 @@ pub trait FrameListener: Send + Sync {
         message: tracker::Message,
     ) -> BoxFuture<'a, ()>;
     /// A peer sent this to another member of a network.
-    fn circle<'a>(
-        &'a self,
-        linked: &'a Arc<Linked>,
-        frame: &'a CircleFrame,
-    ) -> BoxFuture<'a, ()> {
+    fn circle<'a>(&'a self, linked: &'a Arc<Linked>, frame: &'a CircleFrame) -> BoxFuture<'a, ()> {
         let _ = (linked, frame);
         Box::pin(async {})
     }

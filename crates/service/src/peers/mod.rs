@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use potluck_base::{NetworkId, PeerAddr, PeerId, limits};
 use potluck_link::{Endpoint, Link};
-use potluck_proto::{FEATURE_CIRCLES, FEATURE_NETWORKS, Frame, Hello, Input, VERSION, VERSION_MIN, judge};
+use potluck_proto::{
+    FEATURE_CIRCLES, FEATURE_NETWORKS, Frame, Hello, Input, VERSION, VERSION_MIN, judge,
+};
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;

@@ -70,7 +70,8 @@ impl Member {
         let peers = Peers::new(endpoint, "test/1".to_owned(), notices.clone());
         let swarms = Swarms::new(store.clone(), Arc::clone(&peers), notices.clone());
         let directories = Arc::new(Directories::default());
-        let (switchboard, circles) = (Arc::new(Switchboard::default()), Arc::new(Circles::default()));
+        let (switchboard, circles) =
+            (Arc::new(Switchboard::default()), Arc::new(Circles::default()));
         peers.listen_frames(Arc::clone(&switchboard) as Arc<_>);
         peers.listen_frames(Arc::clone(&circles) as Arc<_>);
         let announcing = Announcing::new(
@@ -138,7 +139,8 @@ impl Group {
     pub async fn new(place: Place, count: u8) -> Self {
         let net = MemoryNet::new();
         let owner = Member::new(&net, 1);
-        let made = owner.networks.create("group".to_owned(), place, Policy::Invite, Vec::new(), None);
+        let made =
+            owner.networks.create("group".to_owned(), place, Policy::Invite, Vec::new(), None);
         let network = made.await.unwrap().record.network;
         let mut group = Self { net, members: vec![owner], network };
         for number in 2..=count {

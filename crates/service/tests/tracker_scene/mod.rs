@@ -124,7 +124,13 @@ impl Group {
         let members: Vec<Member> = (1..=count).map(|number| Member::new(&net, number)).collect();
         let ticket = TrackerTicket { addr: PeerAddr::unknown(key(200).peer_id()), token: TOKEN };
         let owner = &members[0].networks;
-        let made = owner.create("group".to_owned(), Place::Tracker(ticket), Policy::Invite, Vec::new(), None);
+        let made = owner.create(
+            "group".to_owned(),
+            Place::Tracker(ticket),
+            Policy::Invite,
+            Vec::new(),
+            None,
+        );
         let network = made.await.unwrap().record.network;
         let uses = u32::from(count).max(1);
         let expires_ms = now_ms() + limits::RECORD_LIFETIME.as_millis() as u64;

@@ -74,7 +74,7 @@ impl Members {
         let Some((_, stays)) = self.stays.get(&place) else { return false };
         // Everybody between the key and the owner must have been away at that moment.
         let mut surely = Vec::new();
-        for (_, between) in self.from_to(key, place) {
+        for (_, between) in self.between(key, place) {
             if between.iter().any(|stay| stay.came <= first && last < stay.leaving) {
                 return false;
             }
@@ -93,7 +93,7 @@ impl Members {
     }
 
     /// Everybody who was ever at or after a key and before a place.
-    fn from_to(&self, key: RingId, place: RingId) -> impl Iterator<Item = &(Spot, Vec<Stay>)> {
+    fn between(&self, key: RingId, place: RingId) -> impl Iterator<Item = &(Spot, Vec<Stay>)> {
         let around = key > place;
         let end = if around { Bound::Unbounded } else { Bound::Excluded(place) };
         let first = self.stays.range((Bound::Included(key), end));

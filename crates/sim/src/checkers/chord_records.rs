@@ -89,7 +89,7 @@ impl Records {
             let (all, there) = has.fold((0, 0), |(all, there), (who, _)| {
                 (all + 1, there + u32::from(living.contains(who)))
             });
-            if there >= record.wanted.min(living.len() as u32) {
+            if there > 0 && there >= record.wanted.min(living.len() as u32) {
                 record.failed = 0;
                 record.copies = there.max(record.copies);
             }

@@ -116,8 +116,8 @@ impl Views {
             at = next;
         }
         let mut faults = Vec::new();
-        // Halves are added so that a whole turn fits; each step loses less than one of them.
-        if at != start || turns > (u128::MAX >> 1) {
+        // Halves are added so that a whole turn fits; each step loses less than one.
+        if at != start || turns > 1 << 127 {
             faults.push(format!("the ring goes around more than once: {ring:?}"));
         }
         for own in self.0.keys() {

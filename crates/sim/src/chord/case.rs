@@ -45,7 +45,7 @@ pub struct Case {
     pub crashes: bool,
     /// The share that dies at once in the beginning, after which nobody mends anything.
     pub fail: f64,
-    /// Entries of the successor list; else as in the papers.
+    /// Entries of the successor list; else [`Case::list`] decides.
     pub successors: Option<usize>,
     /// How peers look things up.
     pub mode: Mode,
@@ -153,18 +153,23 @@ impl Case {
         }
     }
 
-    /// Entries of the successor list: as in the papers 1 if nothing happens, else twice the
-    /// logarithm of the number of peers.
+    /// Entries of the successor list: those of live networks if nothing happens, else as in the
+    /// papers twice the logarithm of the number of peers.
     pub fn list(&self) -> usize {
         let troubled = self.churn > 0.0 || self.fail > 0.0;
         let logarithm = f64::from(self.nodes.max(2)).log2();
-        let usual = if troubled { (2.0 * logarithm).round() as usize } else { 1 };
+        let papers = (2.0 * logarithm).round() as usize;
+        let usual = if troubled { papers } else { Params::live().successors };
         self.successors.unwrap_or(usual).max(1)
     }
 
     /// How the peers take part.
     pub fn params(&self) -> Params {
-        let paper = Params { ways: self.ways, ..Params::paper(self.list()) };
+        let mut paper = Params { ways: self.ways, ..Params::paper(self.list()) };
+        if self.churn == 0.0 && self.idle.is_none() {
+            // Nobody mends anything, so nobody is to be taken for dead because a message was slow.
+            paper.call_time = PATIENCE;
+        }
         match self.mode {
             Mode::Chord => paper,
             Mode::Ring => Params { fingers: false, ..paper },
@@ -200,8 +205,8 @@ struct Run<'a> {
     inside: Vec<Spot>,
     index: BTreeMap<Spot, usize>,
     dice: Dice,
-    /// Lookups under way: of what, since when, whether it counts.
-    open: BTreeMap<u64, (RingId, Time, bool)>,
+    /// Lookups under way: of what, since when, whether it counts, and who asked.
+    open: BTreeMap<u64, (RingId, Time, bool, Spot)>,
     asked: u64,
     counting: bool,
     hops: Tally,
@@ -219,10 +224,14 @@ struct Run<'a> {
 const CALM_RATE: f64 = 0.5;
 /// Lookups per second under churn, of a thousand peers together.
 const CHURN_RATE: f64 = 1.0;
+/// Time for an answer where nobody mends anything: hardly any takes so long.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Time that the last lookups have.
 const LAST: Duration = Duration::from_secs(60);
 /// Rounds of stabilization before lookups count, under churn.
 const WARM_ROUNDS: u32 = 10;
+/// Peers beyond which one round must do: the circle changes slowly, the simulation is slow.
+const MANY: u32 = 20_000;
 
 impl<'a> Run<'a> {
     fn new(case: &'a Case) -> Self {
@@ -305,7 +314,8 @@ impl<'a> Run<'a> {
         let churned = CHURN_RATE * (f64::from(self.case.nodes) / 1000.0).max(1.0);
         if self.case.churn > 0.0 {
             let round = (self.params.stabilize.0 + self.params.stabilize.1) / 2;
-            self.play_for(round * WARM_ROUNDS, churned);
+            let rounds = if self.case.nodes > MANY { 1 } else { WARM_ROUNDS };
+            self.play_for(round * rounds, churned);
         }
         let calm = CALM_RATE * self.inside.len() as f64;
         if self.case.warm > 0 {
@@ -316,20 +326,30 @@ impl<'a> Run<'a> {
         let lookups_before = self.lookup_messages;
         self.counting = true;
         let rate = if self.case.churn > 0.0 { churned } else { calm };
-        let time = Duration::from_secs_f64(self.case.lookups as f64 / rate);
+        // A little longer, so that chance does not make them fewer.
+        let time = Duration::from_secs_f64(self.case.lookups as f64 * 1.05 / rate);
         match self.case.idle {
             Some(idle) if self.case.lookups == 0 => self.play_for(idle, 0.0),
             _ => self.play_for(time.max(self.case.idle.unwrap_or_default()), rate),
         }
-        self.count_maintenance(begun, before, lookups_before);
-        self.play_for(LAST, 0.0);
+        if maintained {
+            self.count_maintenance(begun, before, lookups_before);
+        }
+        let end = self.player.now() + LAST;
+        while !self.open.is_empty() && self.player.now() < end {
+            self.play_for(Duration::from_secs(1), 0.0);
+        }
         if !maintained {
             // Everything that was said was said for lookups.
             self.said = self.player.beside.traffic.0 - before.0;
         }
-        let open = self.open.values().filter(|(_, _, counts)| *counts).count() as u64;
-        self.report.lost += open;
-        self.report.failed += open;
+        for (_, _, counts, spot) in std::mem::take(&mut self.open).into_values() {
+            // Who has gone does not want to know any more.
+            let wanted = self.player.machine(spot).is_some();
+            self.report.lost += u64::from(counts && wanted);
+            self.report.failed += u64::from(counts && wanted);
+            self.report.lookups -= u64::from(counts && !wanted);
+        }
     }
 
     fn count_maintenance(&mut self, begun: Time, before: (u64, u64), lookups_before: u64) {
@@ -382,7 +402,7 @@ impl<'a> Run<'a> {
             self.player.run_until(at);
             self.hear();
             match what {
-                0 => self.look_up(at),
+                0 => self.look_up(),
                 1 => self.join(),
                 _ => self.leave(),
             }
@@ -393,7 +413,7 @@ impl<'a> Run<'a> {
         self.hear();
     }
 
-    fn look_up(&mut self, _: Time) {
+    fn look_up(&mut self) {
         if self.counting && self.report.lookups >= self.case.lookups {
             return;
         }
@@ -406,7 +426,7 @@ impl<'a> Run<'a> {
             RingId((u128::from(self.dice.next_u64()) << 64) | u128::from(self.dice.next_u64()));
         self.asked += 1;
         self.report.lookups += u64::from(self.counting);
-        self.open.insert(self.asked, (key, self.player.now(), self.counting));
+        self.open.insert(self.asked, (key, self.player.now(), self.counting, spot));
         self.player.hand(spot, Input::Command(Command::Lookup { id: self.asked, key }));
     }
 
@@ -457,7 +477,7 @@ impl<'a> Run<'a> {
                     }
                 }
                 Told::Lost(id, timeouts) => {
-                    if let Some((_, _, true)) = self.open.remove(&id) {
+                    if let Some((_, _, true, _)) = self.open.remove(&id) {
                         self.timeouts.add(u64::from(timeouts));
                         self.report.lost += 1;
                         self.report.failed += 1;
@@ -471,7 +491,7 @@ impl<'a> Run<'a> {
         &mut self,
         now: Time,
         asker: Spot,
-        (key, since, counts): (RingId, Time, bool),
+        (key, since, counts, _): (RingId, Time, bool, Spot),
         found: &Found<Spot>,
     ) {
         let answered = found.path.iter().filter(|hop| hop.took.is_some()).count();

@@ -121,7 +121,8 @@ mod tests {
         let key = RingId(1 << 100);
         for liar in liars.friends.clone().spots() {
             let asker = Spot(1000);
-            let call = Message::Call { id: 1, body: Request::Next { key, want: 1 } };
+            let call =
+                Message::Call { id: 1, body: Request::Next { key, want: 1, without: Vec::new() } };
             liars.twist(asker, liar, &call);
             let truth = Message::Answer { id: 1, body: Reply::Closer { contacts: Vec::new() } };
             match liars.twist(liar, asker, &truth) {

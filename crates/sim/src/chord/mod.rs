@@ -7,6 +7,8 @@ mod ideal;
 mod liar;
 mod note;
 mod player;
+mod plot;
+mod published;
 mod sky;
 mod spot;
 mod tables;

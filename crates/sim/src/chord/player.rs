@@ -186,7 +186,7 @@ impl<M: Machine<Peer = Spot>, B: Beside<M>> Player<M, B> {
     /// nothing is left, and then it is that time.
     pub fn step(&mut self, end: Time) -> Option<Spot> {
         self.most = self.most.max(self.wheel.len());
-        let (name, due) = self.wheel.pop(end.0 / 1000)?;
+        let (name, due) = self.wheel.pop(end.0.div_ceil(1000))?;
         Some(match due {
             Due::Timer(number, timer) => self.fire(number, timer, name),
             Due::Flight(flight) => match self.flights.remove(flight) {

@@ -147,8 +147,8 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         }
     }
 
-    /// Keeps a record, or a copy that its owner has taken, if it may stand under this key and is not
-    /// older than what is there.
+    /// Keeps a record, or a copy that its owner has taken, if it may stand under this key and is
+    /// not older than what is there.
     pub(super) fn keep(
         &mut self,
         now: Time,

@@ -1,10 +1,10 @@
-//! Looking up who keeps a key: iterative, several peers asked at a time, on several ways if peers may
-//! lie.
+//! Looking up who keeps a key: iterative, several peers asked at a time, on several ways if peers
+//! may lie.
 //!
 //! A way ends with a claim: the peer before the key names the peers behind it. With
-//! [`Params::confirm`](super::Params::confirm) the owner itself is asked: it knows of those who came
-//! and went since, and it is seen to be there. Of several ways the owner closest to the key wins:
-//! nobody can invent a peer that stands closer, as places follow from keys.
+//! [`Params::confirm`](super::Params::confirm) the owner itself is asked: it knows of those who
+//! came and went since, and it is seen to be there. Of several ways the owner closest to the key
+//! wins: nobody can invent a peer that stands closer, as places follow from keys.
 
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 //! ring maintenance of Zave ("A correct version of the Chord ring-maintenance protocol", 2017).
 //!
 //! Goals: lookups in O(log N) steps with fingers, O(N) without (`ring`); one ordered circle through
-//! joins, leaves and crashes; no acknowledged record lost while fewer than `replicas` of its keepers
-//! fail between two repairs; the same code in the simulator and on the network.
+//! joins, leaves and crashes; no acknowledged record lost while fewer than `replicas` of its
+//! keepers fail between two repairs; the same code in the simulator and on the network.
 //!
 //! Non-goals: withstanding a majority of lying members. Membership keeps strangers out; what a
 //! member says is checked where it can be (signatures, ranges, several ways to one key).

@@ -1,10 +1,10 @@
-//! Seeing to it that each record is where it belongs, as often as it is to be: comparison by digests
-//! between an owner and those behind it, and handing over what is no longer ours.
+//! Seeing to it that each record is where it belongs, as often as it is to be: comparison by
+//! digests between an owner and those behind it, and handing over what is no longer ours.
 //!
-//! An owner compares its range with each of those who are to have copies, a sixteenth at a time where
-//! there is much. What either lacks is sent. Whoever keeps records that no owner has asked about for
-//! a while brings them to their owner, and forgets them only when it has acknowledged them: a copy
-//! that is out of place is better than none (Carbonite, NSDI 2006).
+//! An owner compares its range with each of those who are to have copies, a sixteenth at a time
+//! where there is much. What either lacks is sent. Whoever keeps records that no owner has asked
+//! about for a while brings them to their owner, and forgets them only when it has acknowledged
+//! them: a copy that is out of place is better than none (Carbonite, NSDI 2006).
 
 use potluck_base::{Time, limits};
 
@@ -248,8 +248,8 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         })
     }
 
-    /// Records were brought to their owners: what is kept there and is not ours to keep is forgotten
-    /// here.
+    /// Records were brought to their owners: what is kept there and is not ours to keep is
+    /// forgotten here.
     pub(super) fn handed_over(
         &mut self,
         results: &[(RingId, Slot, Result<u8, Reject>)],

@@ -388,7 +388,8 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         out.emit(Event::Left);
     }
 
-    /// A neighbour goes. What it says of its neighbours is a hint: a round of stabilization follows.
+    /// A neighbour goes. What it says of its neighbours is a hint: a round of stabilization
+    /// follows.
     pub(super) fn neighbour_leaves(
         &mut self,
         now: Time,

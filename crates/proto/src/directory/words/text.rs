@@ -6,9 +6,9 @@
 //! Not a goal: stems, and what only a dictionary knows.
 //!
 //! The tracker's SQLite gets words that are separated by spaces and splits them there (tokenizer
-//! `ascii`, for which everything beyond ASCII is a letter). Its own `unicode61` knows the letters of
-//! Unicode 6.1 and cuts Indic words at their vowels; a word that it cut would make a phrase, which
-//! an index without positions refuses.
+//! `ascii`, for which everything beyond ASCII is a letter). Its own `unicode61` knows the letters
+//! of Unicode 6.1 and cuts Indic words at their vowels; a word that it cut would make a phrase,
+//! which an index without positions refuses.
 
 use std::borrow::Cow;
 

@@ -77,6 +77,11 @@ impl ChordDirectory {
         if *phase.borrow() == Phase::Gone {
             return Ok(());
         }
+        self.heart.save_contacts().await;
+        if self.heart.is_alone().await {
+            // There is nobody to hand over to.
+            self.heart.keeper.hoard();
+        }
         self.heart.core.wish(Command::Leave).await;
         let gone = phase.wait_for(|phase| *phase == Phase::Gone);
         match tokio::time::timeout(HAND_OVER_TIME, gone).await {
@@ -98,11 +103,7 @@ impl ChordDirectory {
         Ok(Reply::Resolved { presence, online: sight.online, last_seen_ms })
     }
 
-    async fn shares_of(
-        &self,
-        peer: PeerId,
-        after: Option<String>,
-    ) -> Result<Reply, ServiceError> {
+    async fn shares_of(&self, peer: PeerId, after: Option<String>) -> Result<Reply, ServiceError> {
         let mut shares = self.heart.shares(peer).await?;
         shares.sort_by_key(|head| head.value.share.to_string());
         shares.retain(|head| after.as_ref().is_none_or(|a| head.value.share.to_string() > *a));

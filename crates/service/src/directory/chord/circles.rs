@@ -109,11 +109,7 @@ impl FrameListener for Circles {
         Box::pin(async {})
     }
 
-    fn circle<'a>(
-        &'a self,
-        linked: &'a Arc<Linked>,
-        frame: &'a CircleFrame,
-    ) -> BoxFuture<'a, ()> {
+    fn circle<'a>(&'a self, linked: &'a Arc<Linked>, frame: &'a CircleFrame) -> BoxFuture<'a, ()> {
         Box::pin(self.heard(linked, frame))
     }
 

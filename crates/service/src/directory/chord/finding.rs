@@ -1,5 +1,5 @@
-//! Finding: asks those who keep the keys of a question, as many at once as the question can use, and
-//! puts together what they say.
+//! Finding: asks those who keep the keys of a question, as many at once as the question can use,
+//! and puts together what they say.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -112,9 +112,8 @@ impl Heart {
         let sights = self.sights(peers.clone()).await;
         let unknown = peers.iter().filter(|peer| self.people.presence(**peer).is_none());
         join_all(unknown.map(|peer| self.presence_of(*peer))).await;
-        let mut found = providers.finish(&|peer| {
-            (sights.get(peer).copied().unwrap_or_default(), self.people.presence(*peer))
-        });
+        let there = |peer: &PeerId| sights.get(peer).copied().unwrap_or_default();
+        let mut found = providers.finish(&there, &|peer| self.people.presence(*peer));
         found.sort_by_key(|one| !one.online);
         Ok(found)
     }

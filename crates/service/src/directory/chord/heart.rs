@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::contact::Contact;
 use super::core::Core;
+use super::deposits::Deposits;
 use super::keep::Keeper;
 use super::lines::Lines;
 use super::members::Walked;
@@ -29,6 +30,7 @@ pub(super) struct Heart {
     pub(super) peers: Arc<Peers>,
     pub(super) keeper: Arc<Keeper>,
     pub(super) people: People,
+    pub(super) deposits: Deposits,
     /// Who was met on the last walk around the circle.
     pub(super) walked: Walked,
     pub(super) parts: Parts,
@@ -36,8 +38,6 @@ pub(super) struct Heart {
     pub(super) state: watch::Sender<State>,
     /// How the machine stands.
     pub(super) phase: watch::Sender<Phase>,
-    /// Counts what the machine told of its neighbours.
-    pub(super) turns: watch::Sender<u64>,
     pub(super) happened: mpsc::Sender<Happened>,
     /// Ends all work.
     pub(super) stop: CancellationToken,
@@ -142,6 +142,11 @@ impl Heart {
             beside.chain(fingers).map(|contact| contact.peer).collect()
         });
         near.await.unwrap_or_default()
+    }
+
+    /// Whether nobody else stands on the circle.
+    pub(super) async fn is_alone(&self) -> bool {
+        self.core.look(|ring, _| ring.successors().is_empty()).await.unwrap_or(true)
     }
 
     /// Writes down where those are whom the machine would look for after a restart.

@@ -1,5 +1,5 @@
-//! Brings what the machine keeps onto the disk: many changes in one transaction, the last of several
-//! to the same record.
+//! Brings what the machine keeps onto the disk: many changes in one transaction, the last of
+//! several to the same record.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,7 +47,10 @@ impl Keeper {
         let read = kept.into_iter().filter_map(|kept| {
             let key = RingId(u128::from_be_bytes(kept.key));
             let record = postcard::from_bytes(&kept.bytes);
-            record.inspect_err(|error| tracing::warn!(%error, %key, "left out")).ok().map(|r| (key, r))
+            record
+                .inspect_err(|error| tracing::warn!(%error, %key, "left out"))
+                .ok()
+                .map(|r| (key, r))
         });
         Ok(read.collect())
     }

@@ -200,9 +200,8 @@ impl Lines {
         };
         *self.near.lock().expect("no panic while held") = near;
         for peer in old {
-            if self.peers.linked(peer).is_none() {
-                self.lock().remove(&peer);
-            } else if !needed(peer) && self.peers.let_go(peer).await {
+            let gone = self.peers.linked(peer).is_none();
+            if gone || (!needed(peer) && self.peers.let_go(peer).await) {
                 self.lock().remove(&peer);
             }
         }

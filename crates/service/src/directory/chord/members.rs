@@ -97,7 +97,9 @@ impl Heart {
         if is_there {
             member.last_seen_ms = now_ms();
         }
-        if let Some(presence) = presence.filter(|p| p.sequence >= member.last_seen_ms || member.nick.is_empty()) {
+        if let Some(presence) =
+            presence.filter(|p| p.sequence >= member.last_seen_ms || member.nick.is_empty())
+        {
             member.nick = presence.nick.clone();
             member.agent = presence.agent.clone();
             member.last_seen_ms = member.last_seen_ms.max(presence.sequence);

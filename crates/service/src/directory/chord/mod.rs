@@ -9,6 +9,7 @@ mod answers;
 mod circles;
 mod contact;
 mod core;
+mod deposits;
 mod finding;
 mod heart;
 mod keep;
@@ -29,14 +30,18 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use potluck_base::{ContentId, NetworkId, PeerAddr, PeerId, ShareKey, Time, limits};
 use potluck_identity::{DirectoryKind, Membership, NetworkRecord, Revocations, SecretKey, Signed};
-use potluck_proto::directory::chord::index::{Answer as Told, Question, Record, Rules, Subject, Term};
+use potluck_proto::directory::chord::index::{
+    Answer as Told, Question, Record, Rules, Subject, Term,
+};
 use potluck_proto::directory::chord::{self as ring, Chord, FingerView, Params, RingId};
 use potluck_proto::directory::record::Presence;
 use potluck_proto::directory::tracker::{Denial, Nick, Query, Reply, Request};
+use potluck_proto::directory::words::tokens;
 use potluck_store::Store;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::core::Core;
 use super::remembered::Remembered;
 use super::shares::Shares;
 use super::{
@@ -47,7 +52,7 @@ use crate::chance::{now_ms, random_seed};
 use crate::error::ServiceError;
 use crate::peers::Peers;
 use crate::runner::{INPUTS_QUEUED, Runner};
-use self::core::Core;
+use deposits::Deposits;
 use heart::{Heart, Parts, Phase, Standing};
 use keep::Keeper;
 use lines::Lines;
@@ -61,6 +66,8 @@ pub use circles::Circles;
 pub use contact::Contact;
 pub use status::{Health, Kept, Status};
 
+/// Letters of a word that say where it is.
+const LETTERS: usize = 3;
 /// Happenings that wait to be kept.
 const HAPPENINGS_QUEUED: usize = 64;
 /// Names that wait to be taken.
@@ -119,16 +126,10 @@ impl ChordDirectory {
         let (happened, happenings) = mpsc::channel(HAPPENINGS_QUEUED);
         let (renames, wishes) = mpsc::channel(RENAMES_QUEUED);
         let keeper = Arc::new(Keeper::new(network, setup.store.clone()));
-        let reader = Arc::clone(&keeper);
-        let read = move || Ok::<_, ServiceError>((reader.records()?, reader.contacts()?));
-        let (records, mut contacts) = tokio::task::spawn_blocking(read).await??;
-        contacts.splice(0..0, setup.known);
-        contacts.retain(|contact| !setup.revocations.is_revoked(&contact.id));
         let own = Contact::of(&network, setup.peers.own_id());
-        let known = contacts.iter().map(|contact| Contact::of(&network, contact.id));
-        let known: Vec<Contact> = known.filter(|contact| *contact != own).collect();
-        contacts.into_iter().for_each(|contact| setup.peers.learn(contact));
+        let (records, known) = from_before(&setup, &keeper).await?;
         let params = params(&setup.record.value.directory);
+        let deposits = Deposits::among(&records);
         let machine = Chord::new(ring::Setup {
             own,
             params: params.clone(),
@@ -144,6 +145,7 @@ impl ChordDirectory {
             peers: setup.peers,
             keeper,
             people: Default::default(),
+            deposits,
             walked: Default::default(),
             parts: Parts {
                 params,
@@ -156,7 +158,6 @@ impl ChordDirectory {
             standing: Mutex::new(Standing { record: setup.record, revocations: setup.revocations }),
             state: watch::Sender::new(State::Connecting { why: None, retry_at_ms: None }),
             phase: watch::Sender::new(Phase::Looking { tried: false }),
-            turns: watch::Sender::new(0),
             happened,
             stop: CancellationToken::new(),
         });
@@ -241,9 +242,13 @@ impl ChordDirectory {
         RingId::of_content(&self.heart.network(), content)
     }
 
-    /// The place of a word that is searched for.
+    /// The place of a word that is searched for: it stands with all that begin like it.
     pub fn place_of_word(&self, word: &str) -> RingId {
-        Term::new(Subject::Word(word.to_lowercase().chars().take(3).collect())).key(&self.heart.network())
+        let mut first = None;
+        tokens(word, &mut |token| {
+            first.get_or_insert_with(|| token.text.chars().take(LETTERS).collect());
+        });
+        Term::new(Subject::Word(first.unwrap_or_default())).key(&self.heart.network())
     }
 
     /// What a member is called, as far as that was heard.
@@ -297,6 +302,26 @@ impl ChordDirectory {
     fn remembered(&self) -> std::sync::MutexGuard<'_, Remembered> {
         self.remembered.lock().expect("no panic while held")
     }
+}
+
+/// The records that were kept before, and the members to look for: first those of the invite.
+async fn from_before(
+    setup: &Setup,
+    keeper: &Arc<Keeper>,
+) -> Result<(Vec<(RingId, Record)>, Vec<Contact>), ServiceError> {
+    let reader = Arc::clone(keeper);
+    let read = move || Ok::<_, ServiceError>((reader.records()?, reader.contacts()?));
+    let (records, contacts) = tokio::task::spawn_blocking(read).await??;
+    let network = setup.record.value.network;
+    let mut known = Vec::new();
+    for address in setup.known.iter().cloned().chain(contacts) {
+        let peer = address.id;
+        if peer != setup.peers.own_id() && !setup.revocations.is_revoked(&peer) {
+            setup.peers.learn(address);
+            known.push(Contact::of(&network, peer));
+        }
+    }
+    Ok((records, known))
 }
 
 /// How a member takes part, by the kind of its network's directory.
@@ -434,7 +459,6 @@ impl NetworkDirectory for ChordDirectory {
     fn stop(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             self.heart.keeper.hoard();
-            self.heart.save_contacts().await;
             if self.heart.is_on() {
                 let _ = tokio::time::timeout(STOP_TIME, self.hand_over()).await;
             }

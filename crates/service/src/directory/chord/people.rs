@@ -1,7 +1,7 @@
 //! Members: where each says that it is, and whether it is there now.
 //!
-//! A member that is there stands on the circle at its own place, so a lookup of that place finds it;
-//! what it last said of itself is kept there too, by whoever stands next when it is gone.
+//! A member that is there stands on the circle at its own place, so a lookup of that place finds
+//! it; what it last said of itself is kept there too, by whoever stands next when it is gone.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};

@@ -1,5 +1,5 @@
-//! Does what a member's machine says: messages over links, records onto the disk, answers to whoever
-//! asked.
+//! Does what a member's machine says: messages over links, records onto the disk, answers to
+//! whoever asked.
 
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ impl Player<Seen> for RingPlayer {
     }
 
     fn perform(&mut self, effect: Effect<Record>) {
+        self.heart.deposits.note(&effect);
         self.heart.keeper.note(effect);
     }
 
@@ -41,7 +42,7 @@ impl Player<Seen> for RingPlayer {
             Event::Unreached => {
                 self.heart.phase.send_replace(Phase::Looking { tried: true });
             }
-            Event::Neighbours => self.heart.turns.send_modify(|turns| *turns += 1),
+            Event::Neighbours => self.heart.deposits.turn(),
             Event::Left => {
                 self.heart.phase.send_replace(Phase::Gone);
             }

@@ -212,7 +212,8 @@ impl Publisher {
                 })
                 .map(|(key, slot, _)| (key, slot))
                 .collect();
-            let open = batch.into_iter().filter(|(k, record)| !settled.contains(&(*k, record.slot())));
+            let open =
+                batch.into_iter().filter(|(k, record)| !settled.contains(&(*k, record.slot())));
             putting.again.extend(open);
         }
         if putting.again.len() > AGAIN_RECORDS {

@@ -16,8 +16,7 @@ use potluck_identity::{Membership, NetworkRecord, Revocations, SecretKey, Signed
 use potluck_proto::Input;
 use potluck_proto::directory::record::Presence;
 use potluck_proto::directory::tracker::{
-    About, Client, Denial, Nick, Query, Reply, Request,
-    Unanswered, client,
+    About, Client, Denial, Nick, Query, Reply, Request, Unanswered, client,
 };
 use potluck_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -102,7 +101,12 @@ impl TrackerDirectory {
         let (happened, happenings) = mpsc::channel(HAPPENINGS_QUEUED);
         let connecting = State::Connecting { why: None, retry_at_ms: None };
         let (state_put, state) = watch::channel(connecting);
-        let shares = Arc::new(Shares::new(network, setup.secret.clone(), setup.store.clone(), limits::RECORD_LIFETIME));
+        let shares = Arc::new(Shares::new(
+            network,
+            setup.secret.clone(),
+            setup.store.clone(),
+            limits::RECORD_LIFETIME,
+        ));
         let asked = Arc::new(Asked::default());
         for tracker in setup.record.value.trackers() {
             setup.peers.learn(tracker.clone());

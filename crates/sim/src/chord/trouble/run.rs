@@ -83,8 +83,6 @@ pub(super) struct Run<'a> {
     pub(super) asks: BTreeMap<u64, (RingId, Vec<(u64, u64)>)>,
     pub(super) serial: u64,
     pub(super) is_quiet: bool,
-    /// Whoever is handing over.
-    leavers: BTreeSet<Spot>,
     /// Whether there were once as many principals as are needed.
     grown: bool,
     looked: Time,
@@ -110,7 +108,6 @@ impl<'a> Run<'a> {
             asks: BTreeMap::new(),
             serial: 0,
             is_quiet: false,
-            leavers: BTreeSet::new(),
             grown: false,
             looked: Time::ZERO,
         }
@@ -157,10 +154,7 @@ impl<'a> Run<'a> {
     /// Something has happened to a peer: takes note, and judges what must hold at every moment.
     fn after(&mut self, spot: Spot) {
         let before = self.views.0.get(&spot);
-        let now = self
-            .player
-            .machine(spot)
-            .filter(|machine| machine.is_joined() || self.leavers.contains(&spot));
+        let now = self.player.machine(spot).filter(|machine| machine.is_joined());
         let same = match (before, now) {
             (None, None) => true,
             (Some(view), Some(machine)) => {
@@ -230,7 +224,6 @@ impl<'a> Run<'a> {
             Event::Left => {
                 let alone =
                     self.player.machine(spot).is_none_or(|peer| peer.successors().is_empty());
-                self.leavers.remove(&spot);
                 self.die(spot, alone);
                 self.player.beside.wipe(spot);
             }
@@ -283,8 +276,12 @@ impl<'a> Run<'a> {
     }
 
     fn start(&mut self, peer: u32) {
+        if self.player.machine(self.player.spot(peer)).is_some() {
+            return;
+        }
         let known = self.plan.peers[peer as usize].1.iter();
-        let known = known.map(|contact| self.player.spot(*contact)).collect();
+        let mut known: Vec<Spot> = known.map(|contact| self.player.spot(*contact)).collect();
+        known.extend(self.usher(peer));
         self.revive(self.player.spot(peer), known);
     }
 
@@ -295,7 +292,6 @@ impl<'a> Run<'a> {
             return;
         }
         let known = machine.known();
-        self.leavers.remove(&spot);
         self.die(spot, wipe);
         if wipe {
             self.player.beside.wipe(spot);
@@ -305,11 +301,9 @@ impl<'a> Run<'a> {
         self.judge_ring();
     }
 
-    /// Whether the others can do without it, and without those who are leaving.
+    /// Whether the others can do without it. Those who are leaving are no members any more.
     fn can_spare(&self, spot: Spot) -> bool {
-        let mut rest = self.views.clone();
-        rest.0.retain(|other, _| !self.leavers.contains(other));
-        rest.can_spare(spot, self.needed())
+        self.views.can_spare(spot, self.needed())
     }
 
     fn die(&mut self, spot: Spot, forgets: bool) {
@@ -329,8 +323,16 @@ impl<'a> Run<'a> {
             let disk = self.player.beside.disks.get(&spot);
             let mut known = disk.map_or_else(Vec::new, |disk| disk.known.clone());
             known.push(self.player.spot(contact));
+            known.extend(self.usher(peer));
             self.revive(spot, known);
         }
+    }
+
+    /// In an orderly world, whoever comes knows somebody who is there; a second circle is trouble.
+    fn usher(&self, peer: u32) -> Option<Spot> {
+        let all: Vec<Spot> = self.views.0.keys().copied().collect();
+        let pick = (peer as usize * 7) % all.len().max(1);
+        all.get(pick).copied().filter(|_| self.plan.kind == Kind::Orderly)
     }
 
     pub(super) fn revive(&mut self, spot: Spot, known: Vec<Spot>) {
@@ -352,9 +354,8 @@ impl<'a> Run<'a> {
     }
 
     fn leave(&mut self, spot: Spot) {
-        let on = self.player.machine(spot).is_some_and(Chord::is_joined);
+        let on = self.views.0.contains_key(&spot);
         if on && (self.plan.kind == Kind::Wild || self.can_spare(spot)) {
-            self.leavers.insert(spot);
             self.player.hand(spot, Input::Command(Command::Leave));
             self.after(spot);
         }

@@ -299,8 +299,8 @@ fn files(shelf: &Shelf<'_>, after: Option<(u16, u8)>) -> Vec<Files> {
     fit.map(|files| (*files).clone()).collect()
 }
 
-/// The first uses of an invite of this peer, as many as it has. Uses of one moment are told apart by
-/// who did it.
+/// The first uses of an invite of this peer, as many as it has. Uses of one moment are told apart
+/// by who did it.
 fn redemptions(shelf: &Shelf<'_>, issuer: &PeerId) -> Vec<Redeemed> {
     let mut all: Vec<&Redeemed> = Vec::new();
     for record in &shelf.records {

@@ -69,7 +69,7 @@ pub(super) fn read(words: &str) -> Wanted {
 
 /// Whether what begins with this word stands under one key.
 pub(super) fn leads(word: &WantedWord) -> bool {
-    if word.spaced { is_long(&word.text) } else { !word.prefix }
+    is_long(&word.text) || (!word.spaced && !word.prefix)
 }
 
 /// What of these entries fits a query.

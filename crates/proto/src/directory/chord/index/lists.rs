@@ -9,6 +9,7 @@ use super::ask::{Answer, Question, Seen, Told};
 use super::record::{Files, page_name, page_of_proof};
 use super::search::There;
 use super::term::{Subject, Term};
+use super::value::Rules;
 use super::walk::{Asked, Walk};
 use crate::directory::record::{Entry, Presence, Proof, RecordError, ShareHead, check_expiry};
 use crate::directory::tracker::{ProviderRecord, Standing};
@@ -171,7 +172,7 @@ impl Shares {
 
 /// Finds out what is in a share.
 pub struct Listing {
-    network: NetworkId,
+    rules: Rules,
     head: ShareHead,
     walk: Walk,
     /// Records by page and part.
@@ -188,7 +189,7 @@ impl Listing {
         for subject in Subject::all_pages(head) {
             walk.add(Term::new(subject), Question::Files { after: None });
         }
-        Self { network, head: head.clone(), walk, found: BTreeMap::new() }
+        Self { rules: Rules::new(network), head: head.clone(), walk, found: BTreeMap::new() }
     }
 
     /// The next question that can be put now. Several may be open at the same time.
@@ -204,9 +205,7 @@ impl Listing {
         for files in files {
             let head = &files.head.value;
             let asked = (head.peer, head.share) == (self.head.peer, self.head.share);
-            if !asked
-                || head.pages != self.head.pages
-                || files.check(&self.network, now_ms).is_err()
+            if !asked || head.pages != self.head.pages || files.check(&self.rules, now_ms).is_err()
             {
                 continue;
             }

@@ -1,14 +1,15 @@
 //! The index of a network without a server: who has what, spread over the circle.
 //!
 //! Goals: a word, or a beginning of at least three letters, is looked up at one key, and those who
-//! keep it look at the full names; what is found is signed by who has it, as at a tracker; a changed
-//! file sends little; a frequent word is spread over many keys.
+//! keep it look at the full names; what is found is signed by who has it, as at a tracker; a
+//! changed file sends little; a frequent word is spread over many keys.
 //!
 //! Non-goals: lists of everything; beginnings of one or two letters; an order over all results of a
 //! word that is spread over many keys.
 //!
 //! - [`Term`]: what records stand under. Names stand under the first three letters of each of their
-//!   words, and shorter words as a whole.
+//!   words, and shorter words as a whole; those of scripts without spaces under each ideograph, or
+//!   each pair of letters.
 //! - [`Record`]: what stands there: entries of a page with their proofs ([`Files`]), shares, where
 //!   peers are, stored files, uses of invites.
 //! - [`Plan`]: the publisher's side. [`Search`], [`Providers`], [`Shares`], [`Listing`]: the

@@ -1,8 +1,8 @@
 //! What stands on the circle: the signed records of peers, each under a term that it belongs to.
 //!
 //! A record names its publisher, so whoever keeps it can check it without asking anybody, and
-//! whoever is told of it can check it again. Its slot follows from who published it and what part of
-//! it this is; what is newer takes the place of what is older there.
+//! whoever is told of it can check it again. Its slot follows from who published it and what part
+//! of it this is; what is newer takes the place of what is older there.
 
 use potluck_base::{ContentId, NetworkId, PeerId, ShareKey, bounded, limits};
 use potluck_identity::{Capability, Redemption, Signed, Statement};

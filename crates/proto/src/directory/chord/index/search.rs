@@ -1,8 +1,8 @@
 //! The searcher's side: which keys to ask for what, and what the answers come to.
 //!
-//! A search asks the keys of all its words how many entries they have, and then the one that has the
-//! fewest, with the whole query: those who keep it look at the full names. No list of files is ever
-//! sent to be compared with another.
+//! A search asks the keys of all its words how many entries they have, and then the one that has
+//! the fewest, with the whole query: those who keep it look at the full names. No list of files is
+//! ever sent to be compared with another.
 //!
 //! What differs from a tracker: a search needs a word; words of one or two letters are found only
 //! whole unless there is a longer one; where a word is so frequent that its records had to be put
@@ -17,7 +17,7 @@ use potluck_base::{NetworkId, PeerId, limits};
 use super::ask::{Answer, GroupHere, Question, Seen, Told};
 use super::found::{Candidate, Key, leads, limit_of, read, sort};
 use super::record::{page_name, page_of_proof};
-use super::term::{Subject, Term, is_long, letters};
+use super::term::{Subject, Term, beginning, is_long};
 use super::walk::{Asked, Walk};
 use crate::directory::tracker::{Found, Group, Hit, Query};
 use crate::directory::words::{Judge, Wanted, WantedWord};
@@ -139,7 +139,7 @@ impl Search {
         self.walk.incomplete
     }
 
-    /// Whether only whole words were looked for, as none has three letters.
+    /// Whether only whole words were looked for, as none has three letters or is an ideograph.
     pub fn is_whole_words(&self) -> bool {
         !self.wanted.terms.iter().any(leads)
     }
@@ -287,10 +287,10 @@ impl Search {
 }
 
 impl Cover {
-    /// The keys under which everything stands that fits a word: its own, and where it may also stand
-    /// in parts, that of one of these.
+    /// The keys under which everything stands that fits a word: its own, and where it may also
+    /// stand in parts, that of one of these.
     fn of(word: &WantedWord) -> Self {
-        let term = |word: &str| (Term::new(Subject::Word(letters(word).to_owned())), None);
+        let term = |word: &str| (Term::new(Subject::Word(beginning(word).to_owned())), None);
         let own = term(&word.text);
         let parts = word.parts.iter().map(|part| (is_long(part), term(part)));
         let parts: Vec<_> = parts.collect();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::directory::chord::{RingId, Slot};
 use crate::directory::record::{Entry, ShareHead, nick_folded};
-use crate::directory::words::{Kind, Token, tokens};
+use crate::directory::words::tokens;
 
 /// Letters by which a word is found: the beginning that it shares with others.
 const LETTERS: usize = 3;
@@ -30,7 +30,8 @@ pub struct Term {
 /// What records are about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Subject {
-    /// Names with a word that begins so: its first three letters, or all of a shorter one.
+    /// Names with a word that begins so: its first three letters, or all of a shorter one. Of
+    /// scripts without spaces one ideograph, or a pair of letters.
     Word(#[serde(deserialize_with = "bounded::text::<_, WORD_BYTES>")] String),
     /// Who has this content.
     Content(ContentId),
@@ -218,22 +219,27 @@ impl fmt::Display for Term {
     }
 }
 
-/// The beginning under which a word of a name stands; none if it is a part of others that do.
-pub(super) fn beginning<'a>(token: &Token<'a>) -> Option<&'a str> {
-    match token.kind {
-        Kind::Last { alone: false } => None,
-        _ => Some(letters(token.text)),
-    }
-}
-
-/// The first letters of a word.
-pub(super) fn letters(word: &str) -> &str {
-    word.char_indices().nth(LETTERS).map_or(word, |(end, _)| &word[..end])
+/// The beginning under which a word of a name stands: three letters, or one of those characters
+/// that are words by themselves.
+pub(super) fn beginning(word: &str) -> &str {
+    let letters = if word.starts_with(is_word) { 1 } else { LETTERS };
+    word.char_indices().nth(letters).map_or(word, |(end, _)| &word[..end])
 }
 
 /// Whether a word stands for those that begin with it, too: it has as many letters as it takes.
 pub(super) fn is_long(word: &str) -> bool {
-    word.chars().nth(LETTERS - 1).is_some()
+    word.starts_with(is_word) || word.chars().nth(LETTERS - 1).is_some()
+}
+
+/// Ideographs and pictures. Other scripts without spaces have letters, which alone say nothing:
+/// their names stand under pairs of them.
+fn is_word(c: char) -> bool {
+    matches!(
+        c,
+        '\u{3005}'..='\u{3007}' | '\u{3021}'..='\u{3029}' | '\u{3400}'..='\u{4dbf}'
+            | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}'
+            | '\u{2600}'..='\u{27bf}' | '\u{1f000}'..='\u{1faff}'
+    )
 }
 
 /// What the name and the tags of a share are found by.
@@ -271,7 +277,7 @@ pub(super) fn shares_subjects(head: &ShareHead) -> BTreeSet<Subject> {
 
 fn add_words(text: &str, to: &mut BTreeSet<String>) {
     tokens(text, &mut |token| {
-        let Some(word) = beginning(&token) else { return };
+        let word = beginning(token.text);
         if to.len() < limits::RING_WORDS && !to.contains(word) {
             to.insert(word.to_owned());
         }
@@ -281,7 +287,7 @@ fn add_words(text: &str, to: &mut BTreeSet<String>) {
 fn has_word<'a>(word: &str, texts: impl IntoIterator<Item = &'a str>) -> bool {
     let mut found = false;
     for text in texts {
-        tokens(text, &mut |token| found |= beginning(&token) == Some(word));
+        tokens(text, &mut |token| found |= beginning(token.text) == word);
     }
     found
 }

@@ -1,9 +1,11 @@
 //! How the machine sees records: checks, slots, splitting.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use potluck_base::{NetworkId, PeerId, RelPath, limits};
-use potluck_identity::Signed;
+use potluck_identity::{Signed, Statement};
 
 use super::ask::{Answer, Question};
 use super::record::{
@@ -16,17 +18,74 @@ use crate::directory::record::{
     PageHead, Presence, RecordError, ShareHead, Withdrawal, check_expiry, ms, nick_folded,
 };
 
+/// Heads that are remembered as good ones: those of the pages that come in at the same time.
+const HEADS_KEPT: usize = 512;
+
 /// What records are checked against.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// A page's head stands in each of its records, so most heads that come in were checked just
+/// before. They are remembered by their hashes: nothing depends on that but time.
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// Of which network they must be.
     pub network: NetworkId,
+    good: RefCell<VecDeque<[u8; 32]>>,
 }
 
 impl Rules {
     /// The rules of a network.
     pub fn new(network: NetworkId) -> Self {
-        Self { network }
+        Self { network, good: RefCell::default() }
+    }
+
+    /// Whether a share's head is signed by whom it names, and counts now.
+    fn share<'a>(
+        &self,
+        signed: &'a Signed<ShareHead>,
+        now_ms: u64,
+    ) -> Result<&'a ShareHead, RecordError> {
+        let head = &signed.value;
+        self.once(signed, || ShareHead::check(signed, &self.network, &head.peer).map(drop))?;
+        check_lifetime(head.sequence, head.expires_ms, limits::RING_RECORD_LIFETIME, now_ms)?;
+        Ok(head)
+    }
+
+    /// Whether a page's head is signed by this peer, and counts now.
+    fn page<'a>(
+        &self,
+        signed: &'a Signed<PageHead>,
+        peer: &PeerId,
+        now_ms: u64,
+    ) -> Result<&'a PageHead, RecordError> {
+        let page = &signed.value;
+        if page.peer != *peer {
+            return Err(RecordError::Peer);
+        }
+        self.once(signed, || PageHead::check(signed, &self.network, peer).map(drop))?;
+        check_lifetime(page.sequence, page.expires_ms, limits::RING_RECORD_LIFETIME, now_ms)?;
+        Ok(page)
+    }
+
+    /// Checks what was not checked lately.
+    fn once<T: Statement>(
+        &self,
+        signed: &Signed<T>,
+        check: impl FnOnce() -> Result<(), RecordError>,
+    ) -> Result<(), RecordError> {
+        let before = T::DOMAIN.as_bytes().to_vec();
+        let bytes = postcard::to_extend(signed, before).expect("writing to memory does not fail");
+        let name = potluck_content::hash(&bytes).0;
+        // The last ones come again, mostly.
+        if self.good.borrow().iter().rev().any(|good| *good == name) {
+            return Ok(());
+        }
+        check()?;
+        let mut good = self.good.borrow_mut();
+        if good.len() == HEADS_KEPT {
+            good.pop_front();
+        }
+        good.push_back(name);
+        Ok(())
     }
 }
 
@@ -88,12 +147,12 @@ impl Record {
             return Err(RecordError::Place);
         }
         match self {
-            Self::Files(files) => files.check(&rules.network, now_ms),
+            Self::Files(files) => files.check(rules, now_ms),
             Self::Share(heading) => {
-                let head = check_head(&heading.head, &rules.network, now_ms)?;
+                let head = rules.share(&heading.head, now_ms)?;
                 placed(heading.term.of.fits_share(head))
             }
-            Self::Gone(gone) => gone.check(&rules.network, now_ms),
+            Self::Gone(gone) => gone.check(rules, now_ms),
             Self::Presence(placed) => placed.check(&rules.network, now_ms),
             Self::Deposit(stored) => stored.check(&rules.network, now_ms),
             Self::Redeemed(redeemed) => redeemed.check(&rules.network, now_ms),
@@ -104,10 +163,9 @@ impl Record {
 impl Files {
     /// Whether its peer has published all of it, it counts now, and all entries belong under its
     /// term.
-    pub fn check(&self, network: &NetworkId, now_ms: u64) -> Result<(), RecordError> {
-        let head = check_head(&self.head, network, now_ms)?;
-        let page = PageHead::check(&self.page, network, &head.peer)?;
-        check_lifetime(page.sequence, page.expires_ms, limits::RING_RECORD_LIFETIME, now_ms)?;
+    pub fn check(&self, rules: &Rules, now_ms: u64) -> Result<(), RecordError> {
+        let head = rules.share(&self.head, now_ms)?;
+        let page = rules.page(&self.page, &head.peer, now_ms)?;
         if page.share != head.share {
             return Err(RecordError::Share);
         }
@@ -136,18 +194,18 @@ impl Files {
 }
 
 impl Gone {
-    fn check(&self, network: &NetworkId, now_ms: u64) -> Result<(), RecordError> {
+    fn check(&self, rules: &Rules, now_ms: u64) -> Result<(), RecordError> {
         if self.part >= limits::RING_RECORD_PARTS {
             return Err(RecordError::Entries);
         }
         match &self.why {
             Why::Withdrawn(signed) => {
-                let gone = Withdrawal::check(signed, network, &signed.value.peer)?;
+                let gone = Withdrawal::check(signed, &rules.network, &signed.value.peer)?;
                 let expires_ms = withdrawal_expires_ms(gone);
                 check_lifetime(gone.sequence, expires_ms, limits::RING_RECORD_LIFETIME, now_ms)
             }
             Why::Changed(signed) => {
-                let head = check_head(signed, network, now_ms)?;
+                let head = rules.share(signed, now_ms)?;
                 let is_gone = match self.page {
                     Some(page) => page >= head.pages,
                     None => !self.term.of.fits_share(head),
@@ -223,16 +281,6 @@ impl Redeemed {
         }
         placed(self.term.of == Subject::Invite(capability.key))
     }
-}
-
-fn check_head<'a>(
-    signed: &'a Signed<ShareHead>,
-    network: &NetworkId,
-    now_ms: u64,
-) -> Result<&'a ShareHead, RecordError> {
-    let head = ShareHead::check(signed, network, &signed.value.peer)?;
-    check_lifetime(head.sequence, head.expires_ms, limits::RING_RECORD_LIFETIME, now_ms)?;
-    Ok(head)
 }
 
 fn check_lifetime(

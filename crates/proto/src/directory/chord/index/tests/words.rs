@@ -1,8 +1,11 @@
 //! Searches, as the contract of all directories tells them, and what is only so on a circle.
 
+use proptest::prelude::*;
+
 use super::{
     Announced, Circle, ContentId, NETWORK, Person, Query, Search, file, folder, names, query,
 };
+use crate::directory::chord::index::found::read;
 use crate::directory::chord::index::{Subject, Term, There, Unanswerable};
 use crate::directory::record::EntryKind;
 use crate::directory::tracker::{FileType, Sort};
@@ -91,6 +94,8 @@ fn case_accents_parts_and_scripts_are_read_as_a_tracker_does() {
         ("e02 show", 2),
         ("写真", 3),
         ("2024 写真", 3),
+        ("写", 3),
+        ("真", 3),
     ];
     for (words, index) in cases {
         assert_eq!(names(&circle.search(query(words))), [names_there[index]], "{words}");
@@ -113,7 +118,7 @@ fn short_words_are_found_whole_and_help_longer_ones() {
     let files = [file("tv guide.txt", 1, 1), file("tvs.txt", 2, 1), file("年.txt", 3, 1)];
     circle.put(ann.publish(1, &folder("x", &[], &files)));
     assert_eq!(names(&circle.search(query("tv"))), ["tv guide.txt"]);
-    assert_eq!(names(&circle.search(query("年"))), ["年.txt"]);
+    assert_eq!(names(&circle.search(query("年"))), ["年.txt"], "a word by itself");
     assert!(circle.searched(query("tv")).is_whole_words());
     assert!(!circle.searched(query("tv txt")).is_whole_words());
     assert_eq!(circle.search(query("txt tv")).groups.len(), 2, "the last word may go on");
@@ -196,3 +201,47 @@ fn those_who_are_online_come_first() {
 }
 
 const NOW: u64 = super::NOW_MS;
+
+const PIECES: &[&str] = &[
+    "Big", "buck", "bucket", "my", "Video", "a", "S01E02", "éc", "ecla", "东京", "大", "かな", "7",
+];
+const GAPS: &[&str] = &["", " ", "-", "/"];
+
+/// Names with words inside words, capitals, digits, accents and scripts without spaces.
+fn name() -> impl Strategy<Value = String> {
+    let piece = (prop::sample::select(PIECES), prop::sample::select(GAPS));
+    prop::collection::vec(piece, 1..5).prop_map(|pieces| {
+        let text: String = pieces.iter().flat_map(|(piece, gap)| [*piece, *gap]).collect();
+        text.trim_matches(['/', ' ']).to_owned()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whichever key is asked, everything is found that fits, and nothing else.
+    #[test]
+    fn a_search_finds_what_fits_and_nothing_else(
+        names in prop::collection::btree_set(name(), 1..12),
+        share in name(),
+        asked in name(),
+    ) {
+        let (mut circle, mut ann) = (Circle::new(), Person::new(1));
+        let mut share = share.replace('/', "-");
+        share.truncate(60);
+        let files: Vec<_> = (1..).zip(&names).map(|(number, name)| file(name, number, 1)).collect();
+        let what = folder(&share, &["tag"], &files);
+        circle.put(ann.publish(1, &what));
+        let wanted = read(&asked);
+        let fits = |path: &str| wanted.fits([path, &share, "tag"]);
+        let mut expected: Vec<&str> = names.iter().map(String::as_str).filter(|n| fits(n)).collect();
+        if fits("") {
+            expected.push(&share);
+        }
+        let found = circle.search(query(&asked));
+        let mut told = super::names(&found);
+        told.sort_unstable();
+        expected.sort_unstable();
+        prop_assert_eq!(told, expected, "{:?}", asked);
+    }
+}

@@ -1,0 +1,110 @@
+//! The stored files that this node is to know of: the deposits among the records that it keeps.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use potluck_base::{ContentId, PeerId};
+use potluck_identity::Signed;
+use potluck_proto::directory::chord::index::{
+    Deposit, Question, Record, Subject, Term, Told, deposit_put,
+};
+use potluck_proto::directory::chord::{Effect, Reject, RingId, Slot, Value};
+use tokio::sync::watch;
+
+use super::ChordDirectory;
+use super::core::away;
+use crate::error::ServiceError;
+
+/// The deposits that are kept here.
+pub(super) struct Deposits {
+    kept: Mutex<BTreeMap<(RingId, Slot), Signed<Deposit>>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Deposits {
+    /// Those among the records that were kept before.
+    pub(super) fn among(records: &[(RingId, Record)]) -> Self {
+        let kept = records.iter().filter_map(|(key, record)| match record {
+            Record::Deposit(stored) => Some(((*key, record.slot()), stored.deposit.clone())),
+            _ => None,
+        });
+        Self { kept: Mutex::new(kept.collect()), changes: watch::Sender::new(0) }
+    }
+
+    /// Takes note of what the machine keeps and drops.
+    pub(super) fn note(&self, effect: &Effect<Record>) {
+        let changed = match effect {
+            Effect::Keep { key, record: record @ Record::Deposit(stored) } => {
+                self.lock().insert((*key, record.slot()), stored.deposit.clone());
+                true
+            }
+            Effect::Keep { .. } => false,
+            Effect::Drop { key, slot } => self.lock().remove(&(*key, *slot)).is_some(),
+        };
+        if changed {
+            self.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Others stand beside us now.
+    pub(super) fn turn(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(RingId, Slot), Signed<Deposit>>> {
+        self.kept.lock().expect("no panic while held")
+    }
+}
+
+impl ChordDirectory {
+    /// All deposits that are kept here at the moment, those that were taken back too: the machine
+    /// has verified them. This node is their owner, or has a copy.
+    pub fn deposits(&self) -> Vec<Signed<Deposit>> {
+        self.heart.deposits.lock().values().cloned().collect()
+    }
+
+    /// Changes whenever those are others, and whenever somebody else stands beside us: then others
+    /// may be the first of those who are to have a copy.
+    pub fn deposit_changes(&self) -> watch::Receiver<u64> {
+        self.heart.deposits.changes.subscribe()
+    }
+
+    /// Has a deposit kept by those whose key its content is; how many keep it now.
+    pub async fn put_deposit(
+        &self,
+        deposit: Signed<Deposit>,
+    ) -> Result<Result<u8, Reject>, ServiceError> {
+        let ended = self.put(vec![deposit_put(&self.heart.network(), deposit)]).await?;
+        ended.into_iter().next().map(|(_, _, ended)| ended).ok_or_else(away)
+    }
+
+    /// Who keeps the key of a content, in order: its owner, and those behind it.
+    pub async fn keepers(&self, content: ContentId) -> Result<Vec<PeerId>, ServiceError> {
+        let found = self.lookup(self.place_of_content(&content)).await?;
+        let mut keepers = vec![found.owner.peer];
+        for contact in found.successors {
+            if !keepers.contains(&contact.peer) {
+                keepers.push(contact.peer);
+            }
+        }
+        Ok(keepers)
+    }
+
+    /// The deposits of a content, by the word of those who keep its key, those that were taken back
+    /// too. Each is signed by who it names.
+    pub async fn deposits_of(
+        &self,
+        content: ContentId,
+    ) -> Result<Vec<Signed<Deposit>>, ServiceError> {
+        let network = self.heart.network();
+        let key = Term::new(Subject::Deposit(content)).key(&network);
+        let told = self.ask_key(key, Question::Deposits).await?;
+        let Some((_, answer)) = told else { return Err(away()) };
+        let Told::Deposits(mut deposits) = answer.told else { return Ok(Vec::new()) };
+        deposits.retain(|signed| {
+            signed.value.content == content
+                && Deposit::check(signed, &network, &signed.value.peer).is_ok()
+        });
+        Ok(deposits)
+    }
+}
