@@ -112,7 +112,7 @@ impl Node {
             directories: Arc::clone(&directories),
             announcing: Arc::clone(&announcing),
         };
-        let stored = start_stored(&config, &store, &fetcher, secret.clone()).await?;
+        let stored = start_stored(&config, &store, &fetcher, &networks, secret.clone()).await?;
         let inner = Arc::new(Inner {
             config,
             store,
@@ -253,12 +253,13 @@ async fn start_stored(
     config: &Config,
     store: &Store,
     fetcher: &Fetcher,
+    networks: &Arc<Networks>,
     secret: SecretKey,
 ) -> Result<Arc<StoredService>, ApiError> {
     let started = StoredService::start(stored::Parts {
         store: store.clone(),
         fetcher: fetcher.clone(),
-        circles: Arc::new(crate::stored::NoCircles),
+        circles: Arc::clone(networks) as Arc<_>,
         secret,
         quota: config.settings.storage.quota.0,
         pace: stored::Pace::default(),

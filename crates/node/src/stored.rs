@@ -7,7 +7,7 @@ use potluck_api::{
     Stored, StoredCommand, StoredCopy, StoredFile, StoredFiles, StoredRemoved, Storing,
 };
 use potluck_base::{NetworkId, PeerId};
-use potluck_service::stored::{Circle, Circles, Copy, CopyState, Deposit, Held, Put, Step};
+use potluck_service::stored::{Copy, CopyState, Deposit, Held, Put, Step};
 use tokio::sync::mpsc;
 
 use crate::failure;
@@ -156,19 +156,6 @@ impl NodeHandle {
     fn nick_in(&self, network: &NetworkId, peer: PeerId) -> PeerName {
         let circle = self.inner.networks.circle(network).ok();
         PeerName { id: peer, nick: circle.and_then(|circle| circle.nick_of(peer)) }
-    }
-}
-
-/// No circles at all.
-pub(crate) struct NoCircles;
-
-impl Circles for NoCircles {
-    fn get(&self, _: &NetworkId) -> Option<std::sync::Arc<dyn Circle>> {
-        None
-    }
-
-    fn all(&self) -> Vec<std::sync::Arc<dyn Circle>> {
-        Vec::new()
     }
 }
 

@@ -490,10 +490,8 @@ fn a_member_is_told_how_a_copy_is() {
         assert_eq!(ask(put.content).await, Some(CopySaid::There));
         assert_eq!(ask(ContentId([7; 32])).await, Some(CopySaid::Unasked));
         ring.keep(deposit(ANN, ContentId([7; 32]), u64::MAX, 1));
-        until("it is refused", || {
-            ben.fetcher.store.claims().is_ok_and(|claims| claims.len() == 1)
-        })
-        .await;
+        until("it is refused", || ben.fetcher.store.claims().is_ok_and(|claims| claims.len() == 1))
+            .await;
         let said = loop {
             match ask(ContentId([7; 32])).await {
                 Some(CopySaid::Unasked) => tokio::task::yield_now().await,

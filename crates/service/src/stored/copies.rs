@@ -84,9 +84,10 @@ impl StoredService {
     ) -> BTreeMap<PeerId, Heard> {
         let mut heard = BTreeMap::new();
         for some in peers.chunks(limits::COPIES_ASKED_AT_A_TIME) {
-            let asks = some.iter().copied().map(|peer| async move {
-                (peer, self.ask_copy(peer, network, content).await)
-            });
+            let asks = some
+                .iter()
+                .copied()
+                .map(|peer| async move { (peer, self.ask_copy(peer, network, content).await) });
             heard.extend(join_all(asks).await);
         }
         heard
@@ -293,9 +294,8 @@ fn is_last_word(heard: &Heard) -> bool {
 }
 
 fn state_of(heard: &Heard) -> CopyState {
-    let missing = |why: &str| CopyState::Missing {
-        why: potluck_base::escape(why, limits::COPY_WHY_BYTES),
-    };
+    let missing =
+        |why: &str| CopyState::Missing { why: potluck_base::escape(why, limits::COPY_WHY_BYTES) };
     match heard {
         Heard::Said(CopySaid::There) => CopyState::There,
         Heard::Said(CopySaid::Coming { .. }) => CopyState::Coming,

@@ -294,7 +294,9 @@ fn in_words(error: &ServiceError) -> String {
     match error {
         ServiceError::Store(StoreError::NoSpace { .. }) => "its disk is full",
         ServiceError::Store(_) => "its disk cannot be written to",
-        ServiceError::NoProviders | ServiceError::NotShared => "nobody whom it reaches has the file",
+        ServiceError::NoProviders | ServiceError::NotShared => {
+            "nobody whom it reaches has the file"
+        }
         ServiceError::Unreachable { .. } => "it reaches nobody who has the file",
         ServiceError::GaveUp(_) => "nothing comes to it from those who have the file",
         ServiceError::Busy(_) => "it is busy with the file already",

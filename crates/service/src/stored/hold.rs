@@ -17,10 +17,10 @@ use potluck_proto::directory::record::EntryKind;
 use potluck_store::HeldClaim;
 use tokio::time::Instant;
 
+use super::StoredService;
 use super::book::{Book, Claimant};
 use super::circle::{Circle, Put, holders};
 use super::copies::Heard;
-use super::StoredService;
 use super::fetching::Job;
 use crate::chance::{now_ms, random_seed};
 use crate::error::ServiceError;

@@ -16,6 +16,7 @@ mod circle;
 mod copies;
 mod fetching;
 mod hold;
+mod live;
 mod put;
 mod said;
 mod tend;

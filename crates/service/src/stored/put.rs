@@ -26,15 +26,9 @@ impl StoredService {
     /// Shares a file with the members of a network, and waits until copies of it are where they
     /// are to be, or everybody who could have one was tried. Fewer than wanted is no error, none
     /// is.
-    pub async fn put(
-        &self,
-        put: Put,
-        steps: &mpsc::Sender<Step>,
-    ) -> Result<Deposit, ServiceError> {
-        let refuse = |why: &str| ServiceError::NotStorable {
-            path: put.path.clone(),
-            why: why.to_owned(),
-        };
+    pub async fn put(&self, put: Put, steps: &mpsc::Sender<Step>) -> Result<Deposit, ServiceError> {
+        let refuse =
+            |why: &str| ServiceError::NotStorable { path: put.path.clone(), why: why.to_owned() };
         if !(1..=limits::DEPOSIT_COPIES).contains(&put.copies) {
             let most = limits::DEPOSIT_COPIES;
             return Err(refuse(&format!("there can be 1 to {most} copies")));
@@ -219,9 +213,8 @@ impl StoredService {
         let until = Instant::now() + DROP_TIME.min(self.pace.patience);
         while told && removed.dropped < removed.copies && Instant::now() < until {
             let heard = self.ask_copies(&there, before.network, before.content).await;
-            let dropped = |heard: &&Heard| {
-                matches!(heard, Heard::Said(said) if *said != CopySaid::There)
-            };
+            let dropped =
+                |heard: &&Heard| matches!(heard, Heard::Said(said) if *said != CopySaid::There);
             removed.dropped = heard.values().filter(dropped).count() as u32;
             if removed.dropped < removed.copies {
                 tokio::time::sleep(self.pace.ask).await;

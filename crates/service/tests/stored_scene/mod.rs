@@ -15,8 +15,7 @@ use potluck_service::directory::{Answer, Directories};
 use potluck_service::fetch::Fetcher;
 use potluck_service::peers::Peers;
 use potluck_service::stored::{
-    Circle, CirclePut, Circles, CopyState, Deposit as Stored, Pace, Parts, Put, Step,
-    StoredService,
+    Circle, CirclePut, Circles, CopyState, Deposit as Stored, Pace, Parts, Put, Step, StoredService,
 };
 use potluck_service::swarm::Swarms;
 use potluck_service::{Announcing, Notices, ServiceError, now_ms};

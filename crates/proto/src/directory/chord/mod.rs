@@ -378,7 +378,12 @@ impl<P: OnRing, V: Value> Chord<P, V> {
 
     /// A peer did not answer.
     fn silent(&mut self, now: Time, call: Call<P>, out: &mut Out<P, V>) {
-        self.tables.suspect(call.to, now, now + self.params.suspect_time);
+        if !call.alive {
+            self.tables.suspect(call.to, now, now + self.params.suspect_time);
+        } else if matches!(call.purpose, Purpose::Stabilize | Purpose::Rectify { .. }) {
+            // It lives: the next round asks again.
+            return;
+        }
         self.failed(now, call.to, call.purpose, out);
         self.mend_successors(now, out);
     }
@@ -412,6 +417,7 @@ impl<P: OnRing, V: Value> Machine for Chord<P, V> {
                 if from == self.own {
                     return;
                 }
+                self.calls.alive(from);
                 match message {
                     Message::Call { id, body } => self.serve(now, from, id, body, out),
                     Message::Answer { id, body } => {
@@ -441,7 +447,7 @@ impl<P: OnRing, V: Value> Machine for Chord<P, V> {
                 for id in self.calls.to(peer) {
                     if let Some(call) = self.calls.close(id) {
                         out.cancel(Timer::Call(id));
-                        self.silent(now, call, out);
+                        self.silent(now, Call { alive: false, ..call }, out);
                     }
                 }
             }
