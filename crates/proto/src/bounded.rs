@@ -9,10 +9,10 @@ use potluck_base::bounded::{list, optional_text};
 use potluck_base::{PeerAddr, PeerId, limits};
 use serde::de::{Deserialize, Deserializer, Error};
 
-use crate::hello::RELAY_BYTES;
 use crate::circle::RingMessage;
 use crate::directory::chord;
 use crate::directory::chord::index::{Answer, Question, Record};
+use crate::hello::RELAY_BYTES;
 use crate::swarm::Message;
 
 /// Ranges of pieces, in order and disjoint, as pairs of gap (since the last end) and length.
@@ -120,9 +120,8 @@ pub(crate) fn message<'de, D: Deserializer<'de>>(from: D) -> Result<Message<Peer
 /// A message of a circle whose peers have no more addresses than they may.
 pub(crate) fn ring_message<'de, D: Deserializer<'de>>(from: D) -> Result<RingMessage, D::Error> {
     let message = chord::Message::<BoundedAddr, Record, Question, Answer>::deserialize(from)?;
-    let named = message.map_peers(|peer| {
-        Some(PeerAddr { id: peer.id, direct: peer.direct, relay: peer.relay })
-    });
+    let named = message
+        .map_peers(|peer| Some(PeerAddr { id: peer.id, direct: peer.direct, relay: peer.relay }));
     Ok(named.expect("each peer has a name"))
 }
 

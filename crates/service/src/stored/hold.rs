@@ -292,7 +292,8 @@ impl StoredService {
                     ours.insert(claim, true);
                 }
                 Err(error) => {
-                    tracing::debug!(content = %claim.0.short(), %error, "nobody knows who holds it");
+                    let content = claim.0.short();
+                    tracing::debug!(%content, %error, "nobody knows who holds it");
                 }
             }
         }
