@@ -190,6 +190,8 @@ impl Swarms {
                 outlook.peers.remove(&peer);
                 outlook.refused.insert(peer);
             });
+            session.forget_peer(peer);
+            session.input(Input::LinkDown(peer)).await;
         }
     }
 

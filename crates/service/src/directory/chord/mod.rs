@@ -39,6 +39,7 @@ use potluck_proto::directory::tracker::{Denial, Nick, Query, Reply, Request};
 use potluck_proto::directory::words::tokens;
 use potluck_store::Store;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::core::Core;
@@ -76,6 +77,8 @@ const RENAMES_QUEUED: usize = 4;
 const TIDY_EVERY: Duration = Duration::from_secs(15);
 /// How many such looks lie between two times that members' places are written down.
 const TIDIES_A_SAVE: u32 = 4;
+/// How long those who hold a stored file are looked for, beside others who have it.
+const HOLDERS_TIME: Duration = Duration::from_secs(3);
 /// How long going in order may take when this node stops.
 const STOP_TIME: Duration = Duration::from_secs(2);
 
@@ -393,12 +396,22 @@ impl Directory for ChordDirectory {
                 self.is_there()?;
                 self.heart.providers(content).await
             };
-            match asked.await {
+            // Whoever put it into the network may be away: those who hold it are not.
+            let holders = timeout(HOLDERS_TIME, self.holders(content));
+            let (asked, holders) = tokio::join!(asked, holders);
+            match asked {
                 Ok(found) => {
                     let found = found.into_iter();
-                    let providers: Vec<Provider> = found
+                    let mut providers: Vec<Provider> = found
                         .filter_map(|one| checked::provider(&network, own, &content, one))
                         .collect();
+                    for holder in holders.ok().and_then(Result::ok).unwrap_or_default() {
+                        match providers.iter_mut().find(|one| one.peer == holder.peer) {
+                            Some(known) => known.online = true,
+                            None => providers.push(holder),
+                        }
+                    }
+                    providers.sort_by_key(|one| !one.online);
                     self.remembered().keep_providers(content, &providers);
                     Ok(providers)
                 }
