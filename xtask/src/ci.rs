@@ -9,8 +9,9 @@ use crate::project::Project;
 use crate::steps::{Steps, cargo, run as run_command};
 use crate::tidy;
 
-/// Seeds of the simulator in every run: swarms, and trackers with their members.
-const SIM_SEEDS: [(&str, &str); 2] = [("swarm", "0..64"), ("tracker", "0..24")];
+/// Seeds of the simulator in every run: swarms, trackers with their members, and circles.
+const SIM_SEEDS: [(&str, &str); 3] =
+    [("swarm", "0..64"), ("tracker", "0..24"), ("chord", "1000..1200")];
 /// Seconds of the fuzz smoke for each decoder.
 const FUZZ_SECONDS: &str = "10";
 

@@ -9,11 +9,13 @@ use crate::steps::{cargo, run as run_command};
 const TRACKER_SHARE: u64 = 10;
 /// Members of the crowd that loses its tracker, and seeds of it.
 const CROWD: [&str; 4] = ["--crowd", "3000", "--seeds", "0..2"];
+/// Circles of which the papers tell how many lookups fail.
+const CHURN: [&str; 6] = ["--nodes", "1000", "--churn", "0.4", "--successors", "20"];
 
 /// Run the simulator over many seeds.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How many seeds of swarms; of trackers there are a tenth, and a crowd.
+    /// How many seeds of swarms and of circles; of trackers there are a tenth, and a crowd.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
     /// The first seed.
@@ -41,7 +43,14 @@ pub fn run(args: &Args) -> Result<()> {
     let seeds = |count: u64| format!("{}..{}", args.from, args.from + count);
     let (swarms, trackers) = (seeds(args.seeds), seeds(args.seeds.div_ceil(TRACKER_SHARE)));
     let crowd = [&["tracker"], &CROWD[..]].concat();
-    for what in [&["swarm", "--seeds", &swarms][..], &["tracker", "--seeds", &trackers], &crowd] {
+    let churn = [&["chord"], &CHURN[..]].concat();
+    for what in [
+        &["swarm", "--seeds", &swarms][..],
+        &["tracker", "--seeds", &trackers],
+        &crowd,
+        &["chord", "--seeds", &swarms],
+        &churn,
+    ] {
         let mut command = cargo(&project.root);
         command.args(["run", "--quiet", "--release", "-p", "potluck-sim", "--"]);
         run_command(command.args(what))?;

@@ -23,7 +23,9 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             Phase::On => true,
             // What comes now would go with us.
             Phase::Leaving => !brings,
-            Phase::Outside | Phase::Joining | Phase::Gone => matches!(body, Request::State),
+            // One that has come so far as to have its list of successors.
+            Phase::Joining => matches!(body, Request::State) && self.tables.next().is_some(),
+            Phase::Outside | Phase::Gone => false,
         };
         if !takes {
             return answer(from, id, Reply::Busy, out);

@@ -267,8 +267,8 @@ impl<'a> Run<'a> {
         }
         match event {
             Event::Left => {
-                let alone =
-                    self.player.machine(spot).is_none_or(|peer| peer.successors().is_empty());
+                let alone = self.views.0.is_empty()
+                    || self.player.machine(spot).is_none_or(|peer| peer.successors().is_empty());
                 self.die(spot, alone);
                 self.records.left();
                 self.player.beside.wipe(spot);
@@ -326,9 +326,8 @@ impl<'a> Run<'a> {
             return;
         }
         let known = self.plan.peers[peer as usize].1.iter();
-        let mut known: Vec<Spot> = known.map(|contact| self.player.spot(*contact)).collect();
-        known.extend(self.usher(peer));
-        self.revive(self.player.spot(peer), known);
+        let known = known.map(|contact| self.player.spot(*contact)).collect();
+        self.revive(self.player.spot(peer), self.contacts(peer, known));
     }
 
     fn crash(&mut self, spot: Spot, wipe: bool) {
@@ -370,16 +369,19 @@ impl<'a> Run<'a> {
             let disk = self.player.beside.disks.get(&spot);
             let mut known = disk.map_or_else(Vec::new, |disk| disk.known.clone());
             known.push(self.player.spot(contact));
-            known.extend(self.usher(peer));
-            self.revive(spot, known);
+            self.revive(spot, self.contacts(peer, known));
         }
     }
 
-    /// In an orderly world, whoever comes knows somebody who is there; a second circle is trouble.
-    fn usher(&self, peer: u32) -> Option<Spot> {
+    /// Whom one that comes knows. In an orderly world these are some who are there: a second circle
+    /// is trouble, and so is whoever is held for dead before it comes.
+    fn contacts(&self, peer: u32, known: Vec<Spot>) -> Vec<Spot> {
+        if self.plan.kind == Kind::Wild {
+            return known;
+        }
         let all: Vec<Spot> = self.views.0.keys().copied().collect();
-        let pick = (peer as usize * 7) % all.len().max(1);
-        all.get(pick).copied().filter(|_| self.plan.kind == Kind::Orderly)
+        let pick = |which: usize| all.get((peer as usize * 7 + which) % all.len().max(1));
+        (0..4).filter_map(pick).copied().collect()
     }
 
     pub(super) fn revive(&mut self, spot: Spot, known: Vec<Spot>) {
