@@ -76,7 +76,7 @@ const RENAMES_QUEUED: usize = 4;
 /// Pause between two looks which links are not needed.
 const TIDY_EVERY: Duration = Duration::from_secs(15);
 /// How long changes beside us are gathered before it is written down who is there.
-const SAVE_AFTER: Duration = Duration::from_secs(1);
+const SAVE_AFTER: Duration = Duration::from_millis(200);
 /// How long going in order may take when this node stops.
 const STOP_TIME: Duration = Duration::from_secs(2);
 
@@ -311,12 +311,17 @@ async fn from_before(
     setup: &Setup,
     keeper: &Arc<Keeper>,
 ) -> Result<(Vec<(RingId, Record)>, Vec<Contact>), ServiceError> {
-    let reader = Arc::clone(keeper);
-    let read = move || Ok::<_, ServiceError>((reader.records()?, reader.contacts()?));
+    let (reader, mut contacts) = (Arc::clone(keeper), setup.known.clone());
+    let read = move || {
+        contacts.extend(reader.contacts()?);
+        // Those of an invite are written down before it is tried: it is not kept itself.
+        reader.put_contacts(contacts.clone())?;
+        Ok::<_, ServiceError>((reader.records()?, contacts))
+    };
     let (records, contacts) = tokio::task::spawn_blocking(read).await??;
     let network = setup.record.value.network;
     let mut known = Vec::new();
-    for address in setup.known.iter().cloned().chain(contacts) {
+    for address in contacts {
         let peer = address.id;
         if peer != setup.peers.own_id() && !setup.revocations.is_revoked(&peer) {
             setup.peers.learn(address);
