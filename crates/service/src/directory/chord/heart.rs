@@ -9,7 +9,7 @@ use potluck_identity::{Membership, NetworkRecord, Revocations, SecretKey, Signed
 use potluck_proto::directory::chord::{Command, Params};
 use potluck_proto::{CircleBody, Input, RingMessage};
 use potluck_store::Store;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::contact::Contact;
@@ -38,6 +38,8 @@ pub(super) struct Heart {
     pub(super) state: watch::Sender<State>,
     /// How the machine stands.
     pub(super) phase: watch::Sender<Phase>,
+    /// Rings when others stand beside us.
+    pub(super) turned: Notify,
     pub(super) happened: mpsc::Sender<Happened>,
     /// Ends all work.
     pub(super) stop: CancellationToken,

@@ -26,6 +26,8 @@ pub(super) struct Keeper {
     /// itself keeps.
     pending: Mutex<BTreeMap<(RingId, Slot), Option<Record>>>,
     changed: Notify,
+    /// Where members were when it was written down last.
+    contacts: Mutex<Vec<PeerAddr>>,
     /// Whether records that go stay on disk.
     hoarding: AtomicBool,
 }
@@ -37,6 +39,7 @@ impl Keeper {
             store,
             pending: Mutex::default(),
             changed: Notify::new(),
+            contacts: Mutex::default(),
             hoarding: AtomicBool::new(false),
         }
     }
@@ -69,12 +72,15 @@ impl Keeper {
 
     /// Keeps where members were seen; with nobody what was kept before stays. Blocks.
     pub(super) fn put_contacts(&self, mut contacts: Vec<PeerAddr>) -> Result<(), ServiceError> {
-        if contacts.is_empty() {
+        contacts.truncate(limits::RING_KNOWN);
+        let mut kept = self.contacts.lock().expect("no panic while held");
+        if contacts.is_empty() || *kept == contacts {
             return Ok(());
         }
-        contacts.truncate(limits::RING_KNOWN);
         let bytes = postcard::to_allocvec(&contacts).expect("writing to memory does not fail");
-        Ok(self.store.put_circle_contacts(&self.network, &bytes)?)
+        self.store.put_circle_contacts(&self.network, &bytes)?;
+        *kept = contacts;
+        Ok(())
     }
 
     /// Takes note of what the machine wants kept or dropped.

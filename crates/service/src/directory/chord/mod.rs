@@ -38,8 +38,8 @@ use potluck_proto::directory::record::Presence;
 use potluck_proto::directory::tracker::{Denial, Nick, Query, Reply, Request};
 use potluck_proto::directory::words::tokens;
 use potluck_store::Store;
-use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::core::Core;
@@ -75,10 +75,10 @@ const HAPPENINGS_QUEUED: usize = 64;
 const RENAMES_QUEUED: usize = 4;
 /// Pause between two looks which links are not needed.
 const TIDY_EVERY: Duration = Duration::from_secs(15);
-/// How many such looks lie between two times that members' places are written down.
-const TIDIES_A_SAVE: u32 = 4;
 /// How long those who hold a stored file are looked for, beside others who have it.
 const HOLDERS_TIME: Duration = Duration::from_secs(3);
+/// How long changes beside us are gathered before it is written down who is there.
+const SAVE_AFTER: Duration = Duration::from_millis(200);
 /// How long going in order may take when this node stops.
 const STOP_TIME: Duration = Duration::from_secs(2);
 
@@ -161,6 +161,7 @@ impl ChordDirectory {
             standing: Mutex::new(Standing { record: setup.record, revocations: setup.revocations }),
             state: watch::Sender::new(State::Connecting { why: None, retry_at_ms: None }),
             phase: watch::Sender::new(Phase::Looking { tried: false }),
+            turned: Notify::new(),
             happened,
             stop: CancellationToken::new(),
         });
@@ -312,12 +313,17 @@ async fn from_before(
     setup: &Setup,
     keeper: &Arc<Keeper>,
 ) -> Result<(Vec<(RingId, Record)>, Vec<Contact>), ServiceError> {
-    let reader = Arc::clone(keeper);
-    let read = move || Ok::<_, ServiceError>((reader.records()?, reader.contacts()?));
+    let (reader, mut contacts) = (Arc::clone(keeper), setup.known.clone());
+    let read = move || {
+        contacts.extend(reader.contacts()?);
+        // Those of an invite are written down before it is tried: it is not kept itself.
+        reader.put_contacts(contacts.clone())?;
+        Ok::<_, ServiceError>((reader.records()?, contacts))
+    };
     let (records, contacts) = tokio::task::spawn_blocking(read).await??;
     let network = setup.record.value.network;
     let mut known = Vec::new();
-    for address in setup.known.iter().cloned().chain(contacts) {
+    for address in contacts {
         let peer = address.id;
         if peer != setup.peers.own_id() && !setup.revocations.is_revoked(&peer) {
             setup.peers.learn(address);
@@ -340,16 +346,24 @@ fn params(kind: &DirectoryKind) -> Params {
     }
 }
 
-/// Lets links go that nobody needs, and writes down where members are.
+/// Lets links go that nobody needs, and writes down where members are: soon after it changes, for
+/// a device may lose its power at any time.
 async fn tidy(heart: Arc<Heart>, circles: Arc<Circles>) {
     let network = heart.network();
-    for turn in 1.. {
-        tokio::time::sleep(TIDY_EVERY).await;
-        let near = heart.near().await;
-        let elsewhere = |peer| circles.is_needed_elsewhere(&network, peer);
-        heart.lines.tidy(near, elsewhere).await;
-        if turn % TIDIES_A_SAVE == 0 {
-            heart.save_contacts().await;
+    let mut next = Instant::now() + TIDY_EVERY;
+    loop {
+        tokio::select! {
+            () = heart.turned.notified() => {
+                tokio::time::sleep(SAVE_AFTER).await;
+                heart.save_contacts().await;
+            }
+            () = tokio::time::sleep_until(next) => {
+                next = Instant::now() + TIDY_EVERY;
+                let near = heart.near().await;
+                let elsewhere = |peer| circles.is_needed_elsewhere(&network, peer);
+                heart.lines.tidy(near, elsewhere).await;
+                heart.save_contacts().await;
+            }
         }
     }
 }

@@ -38,11 +38,15 @@ impl Player<Seen> for RingPlayer {
             Event::Joined { alone } => {
                 tracing::debug!(network = %self.heart.network().short(), alone, "on the circle");
                 self.heart.phase.send_replace(Phase::On);
+                self.heart.turned.notify_one();
             }
             Event::Unreached => {
                 self.heart.phase.send_replace(Phase::Looking { tried: true });
             }
-            Event::Neighbours => self.heart.deposits.turn(),
+            Event::Neighbours => {
+                self.heart.deposits.turn();
+                self.heart.turned.notify_one();
+            }
             Event::Left => {
                 self.heart.phase.send_replace(Phase::Gone);
             }
