@@ -1,7 +1,7 @@
 //! The circle of a network without a server: where this node stands, who keeps what, going and
 //! coming.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +100,43 @@ impl NodeHandle {
     /// The circle of a network that has one.
     pub(crate) fn circle(&self, network: &NetworkId) -> Result<Arc<ChordDirectory>, ApiError> {
         self.inner.networks.circle(network).map_err(failure::of_service)
+    }
+
+    /// What peers are called on a circle; those whose names are not known are asked for them.
+    pub(crate) async fn nicks(
+        &self,
+        network: &NetworkId,
+        peers: impl IntoIterator<Item = PeerId>,
+    ) -> BTreeMap<PeerId, String> {
+        let mut names = BTreeMap::new();
+        let Ok(circle) = self.inner.networks.circle(network) else { return names };
+        let mut unknown = Vec::new();
+        for peer in peers.into_iter().collect::<BTreeSet<PeerId>>() {
+            match self.nick_known(network, &circle, peer) {
+                Some(nick) => drop(names.insert(peer, nick)),
+                None => unknown.push(peer),
+            }
+        }
+        let circle = &circle;
+        let asked = unknown.into_iter().map(|peer| async move {
+            let located = timeout(NAMES_TIME, circle.resolve(peer)).await;
+            Some((peer, located.ok()?.ok()??.nick))
+        });
+        names.extend(join_all(asked).await.into_iter().flatten());
+        names
+    }
+
+    fn nick_known(
+        &self,
+        network: &NetworkId,
+        circle: &ChordDirectory,
+        peer: PeerId,
+    ) -> Option<String> {
+        if peer != self.inner.peers.own_id() {
+            return circle.nick_of(peer);
+        }
+        let views = self.inner.networks.list();
+        views.into_iter().find(|view| view.record.network == *network)?.nick
     }
 
     /// How many stand on a circle, in short; nobody if this node does not.
@@ -291,32 +328,11 @@ impl On<'_> {
         })
     }
 
-    /// What peers are called; those whose names are not known are asked for them.
+    /// What peers are called, this node among them.
     async fn names(&self, peers: impl IntoIterator<Item = Contact>) -> Names {
         let own = self.node.inner.peers.own_id();
-        let mut names = BTreeMap::new();
-        let mut unknown = Vec::new();
-        let peers = peers.into_iter().map(|contact| contact.peer);
-        for peer in peers.chain([own]).collect::<std::collections::BTreeSet<PeerId>>() {
-            match self.nick_known(peer, own) {
-                Some(nick) => drop(names.insert(peer, nick)),
-                None => unknown.push(peer),
-            }
-        }
-        let asked = unknown.into_iter().map(|peer| async move {
-            let located = timeout(NAMES_TIME, self.circle.resolve(peer)).await;
-            Some((peer, located.ok()?.ok()??.nick))
-        });
-        names.extend(join_all(asked).await.into_iter().flatten());
-        Names { own, names }
-    }
-
-    fn nick_known(&self, peer: PeerId, own: PeerId) -> Option<String> {
-        if peer != own {
-            return self.circle.nick_of(peer);
-        }
-        let views = self.node.inner.networks.list();
-        views.into_iter().find(|view| view.record.network == self.network)?.nick
+        let peers = peers.into_iter().map(|contact| contact.peer).chain([own]);
+        Names { own, names: self.node.nicks(&self.network, peers).await }
     }
 }
 
