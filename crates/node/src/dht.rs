@@ -106,12 +106,12 @@ impl NodeHandle {
     pub(crate) async fn nicks(
         &self,
         network: &NetworkId,
-        peers: impl IntoIterator<Item = PeerId>,
+        peers: BTreeSet<PeerId>,
     ) -> BTreeMap<PeerId, String> {
         let mut names = BTreeMap::new();
         let Ok(circle) = self.inner.networks.circle(network) else { return names };
         let mut unknown = Vec::new();
-        for peer in peers.into_iter().collect::<BTreeSet<PeerId>>() {
+        for peer in peers {
             match self.nick_known(network, &circle, peer) {
                 Some(nick) => drop(names.insert(peer, nick)),
                 None => unknown.push(peer),
@@ -182,8 +182,9 @@ impl On<'_> {
             (status.predecessor, status.successors) = (None, Vec::new());
             seen.clear();
         }
-        let near = status.predecessor.iter().chain(&status.successors).copied();
-        let names = self.names(near.chain(seen.iter().map(|finger| finger.peer))).await;
+        let near = status.predecessor.iter().chain(&status.successors);
+        let near = near.chain(seen.iter().map(|finger| &finger.peer));
+        let names = self.names(near.map(|contact| contact.peer).collect()).await;
         let (peers, peers_counted) = peers(&status);
         let mut fingers: Vec<DhtFinger> = Vec::new();
         for finger in &seen {
@@ -213,7 +214,7 @@ impl On<'_> {
     async fn fingers(&self) -> DhtFingers {
         let status = self.circle.status().await;
         let (seen, now) = self.circle.fingers().await;
-        let names = self.names(seen.iter().map(|finger| finger.peer)).await;
+        let names = self.names(seen.iter().map(|finger| finger.peer.peer).collect()).await;
         let (peers, peers_counted) = peers(&status);
         DhtFingers {
             network: self.node.network_name(&self.network),
@@ -231,8 +232,9 @@ impl On<'_> {
         let replicas = usize::from(self.circle.status().await.replicas);
         let copies: Vec<Contact> =
             found.successors.iter().take(replicas.saturating_sub(1)).copied().collect();
-        let around = found.predecessor.iter().chain([&found.owner]).chain(&copies).copied();
-        let names = self.names(around.chain(found.path.iter().map(|hop| hop.peer))).await;
+        let around = found.predecessor.iter().chain([&found.owner]).chain(&copies);
+        let around = around.chain(found.path.iter().map(|hop| &hop.peer));
+        let names = self.names(around.map(|contact| contact.peer).collect()).await;
         Ok(DhtFound {
             network: self.node.network_name(&self.network),
             kind: target.kind,
@@ -289,7 +291,7 @@ impl On<'_> {
         let status = self.circle.status().await;
         let kept = self.circle.keys().await;
         let (first, limit) = (offset as usize, (limit as usize).clamp(1, RECORDS_MAX));
-        let names = self.names([]).await;
+        let names = self.names(BTreeSet::new()).await;
         let page = kept.iter().skip(first).take(limit);
         DhtKeys {
             network: self.node.network_name(&self.network),
@@ -318,7 +320,8 @@ impl On<'_> {
 
     async fn leave(&self) -> Result<DhtLeft, ApiError> {
         let status = self.circle.status().await;
-        let names = self.names(status.successors.first().copied()).await;
+        let names =
+            self.names(status.successors.first().map(|next| next.peer).into_iter().collect()).await;
         self.circle.leave().await.map_err(failure::of_service)?;
         let to = status.successors.first().map(|peer| names.peer(peer));
         Ok(DhtLeft {
@@ -329,9 +332,9 @@ impl On<'_> {
     }
 
     /// What peers are called, this node among them.
-    async fn names(&self, peers: impl IntoIterator<Item = Contact>) -> Names {
+    async fn names(&self, mut peers: BTreeSet<PeerId>) -> Names {
         let own = self.node.inner.peers.own_id();
-        let peers = peers.into_iter().map(|contact| contact.peer).chain([own]);
+        peers.insert(own);
         Names { own, names: self.node.nicks(&self.network, peers).await }
     }
 }

@@ -1,6 +1,6 @@
 //! Files in networks: put there, listed, taken out, looked after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use potluck_api::{
@@ -50,7 +50,7 @@ impl NodeHandle {
         };
         let (put, ()) = tokio::join!(putting, self.tell_steps(network, heard, events));
         let deposit = put.map_err(failure::of_service)?;
-        let names = self.names_in(holders(&deposit)).await;
+        let names = self.names_in(holders(&deposit).collect()).await;
         Ok(self.stored_file(deposit, &names))
     }
 
@@ -70,7 +70,7 @@ impl NodeHandle {
                 let listed = stored.list(only.as_ref()).await.map_err(failure::of_service)?;
                 let named = listed.files.iter().flat_map(holders);
                 let named = named.chain(listed.held.iter().map(|held| (held.network, held.by)));
-                let names = self.names_in(named).await;
+                let names = self.names_in(named.collect()).await;
                 let files = listed.files.into_iter();
                 let held = listed.held.into_iter();
                 Ok(Reply::Stored(Stored {
@@ -112,7 +112,7 @@ impl NodeHandle {
         let named_in = named_in.unwrap_or(NetworkId([0; 32]));
         let (repaired, ()) = tokio::join!(repairing, self.tell_steps(named_in, heard, events));
         let (files, made) = repaired.map_err(failure::of_service)?;
-        let names = self.names_in(files.iter().flat_map(holders)).await;
+        let names = self.names_in(files.iter().flat_map(holders).collect()).await;
         let files = files.into_iter().map(|one| self.stored_file(one, &names)).collect();
         Ok(Reply::StoredFiles(StoredFiles { files, made }))
     }
@@ -132,7 +132,7 @@ impl NodeHandle {
             }
             Step::Ended { content, peer, state } => Event::CopyEnded(CopyEnded {
                 content,
-                peer: name_of(&self.names_in([(*network, peer)]).await, network, peer),
+                peer: name_of(&self.names_in(vec![(*network, peer)]).await, network, peer),
                 state: copy_state(state),
             }),
             Step::Waiting { reason } => Event::Waiting { content: None, reason, retry_in_ms: None },
@@ -164,10 +164,10 @@ impl NodeHandle {
     }
 
     /// What peers are called, each in its network.
-    async fn names_in(&self, peers: impl IntoIterator<Item = (NetworkId, PeerId)>) -> Names {
-        let mut by_network: BTreeMap<NetworkId, Vec<PeerId>> = BTreeMap::new();
+    async fn names_in(&self, peers: Vec<(NetworkId, PeerId)>) -> Names {
+        let mut by_network: BTreeMap<NetworkId, BTreeSet<PeerId>> = BTreeMap::new();
         for (network, peer) in peers {
-            by_network.entry(network).or_default().push(peer);
+            by_network.entry(network).or_default().insert(peer);
         }
         let mut names = Names::new();
         for (network, peers) in by_network {
