@@ -1,7 +1,7 @@
 //! The circle of a network without a server: where this node stands, who keeps what, going and
 //! coming.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +102,43 @@ impl NodeHandle {
         self.inner.networks.circle(network).map_err(failure::of_service)
     }
 
+    /// What peers are called on a circle; those whose names are not known are asked for them.
+    pub(crate) async fn nicks(
+        &self,
+        network: &NetworkId,
+        peers: BTreeSet<PeerId>,
+    ) -> BTreeMap<PeerId, String> {
+        let mut names = BTreeMap::new();
+        let Ok(circle) = self.inner.networks.circle(network) else { return names };
+        let mut unknown = Vec::new();
+        for peer in peers {
+            match self.nick_known(network, &circle, peer) {
+                Some(nick) => drop(names.insert(peer, nick)),
+                None => unknown.push(peer),
+            }
+        }
+        let circle = &circle;
+        let asked = unknown.into_iter().map(|peer| async move {
+            let located = timeout(NAMES_TIME, circle.resolve(peer)).await;
+            Some((peer, located.ok()?.ok()??.nick))
+        });
+        names.extend(join_all(asked).await.into_iter().flatten());
+        names
+    }
+
+    fn nick_known(
+        &self,
+        network: &NetworkId,
+        circle: &ChordDirectory,
+        peer: PeerId,
+    ) -> Option<String> {
+        if peer != self.inner.peers.own_id() {
+            return circle.nick_of(peer);
+        }
+        let views = self.inner.networks.list();
+        views.into_iter().find(|view| view.record.network == *network)?.nick
+    }
+
     /// How many stand on a circle, in short; nobody if this node does not.
     pub(crate) async fn circle_in_short(&self, network: &NetworkId, replicas: u8) -> Circle {
         let Ok(circle) = self.inner.networks.circle(network) else {
@@ -145,8 +182,9 @@ impl On<'_> {
             (status.predecessor, status.successors) = (None, Vec::new());
             seen.clear();
         }
-        let near = status.predecessor.iter().chain(&status.successors).copied();
-        let names = self.names(near.chain(seen.iter().map(|finger| finger.peer))).await;
+        let near = status.predecessor.iter().chain(&status.successors);
+        let near = near.chain(seen.iter().map(|finger| &finger.peer));
+        let names = self.names(near.map(|contact| contact.peer).collect()).await;
         let (peers, peers_counted) = peers(&status);
         let mut fingers: Vec<DhtFinger> = Vec::new();
         for finger in &seen {
@@ -176,7 +214,7 @@ impl On<'_> {
     async fn fingers(&self) -> DhtFingers {
         let status = self.circle.status().await;
         let (seen, now) = self.circle.fingers().await;
-        let names = self.names(seen.iter().map(|finger| finger.peer)).await;
+        let names = self.names(seen.iter().map(|finger| finger.peer.peer).collect()).await;
         let (peers, peers_counted) = peers(&status);
         DhtFingers {
             network: self.node.network_name(&self.network),
@@ -194,8 +232,9 @@ impl On<'_> {
         let replicas = usize::from(self.circle.status().await.replicas);
         let copies: Vec<Contact> =
             found.successors.iter().take(replicas.saturating_sub(1)).copied().collect();
-        let around = found.predecessor.iter().chain([&found.owner]).chain(&copies).copied();
-        let names = self.names(around.chain(found.path.iter().map(|hop| hop.peer))).await;
+        let around = found.predecessor.iter().chain([&found.owner]).chain(&copies);
+        let around = around.chain(found.path.iter().map(|hop| &hop.peer));
+        let names = self.names(around.map(|contact| contact.peer).collect()).await;
         Ok(DhtFound {
             network: self.node.network_name(&self.network),
             kind: target.kind,
@@ -252,7 +291,7 @@ impl On<'_> {
         let status = self.circle.status().await;
         let kept = self.circle.keys().await;
         let (first, limit) = (offset as usize, (limit as usize).clamp(1, RECORDS_MAX));
-        let names = self.names([]).await;
+        let names = self.names(BTreeSet::new()).await;
         let page = kept.iter().skip(first).take(limit);
         DhtKeys {
             network: self.node.network_name(&self.network),
@@ -281,7 +320,8 @@ impl On<'_> {
 
     async fn leave(&self) -> Result<DhtLeft, ApiError> {
         let status = self.circle.status().await;
-        let names = self.names(status.successors.first().copied()).await;
+        let names =
+            self.names(status.successors.first().map(|next| next.peer).into_iter().collect()).await;
         self.circle.leave().await.map_err(failure::of_service)?;
         let to = status.successors.first().map(|peer| names.peer(peer));
         Ok(DhtLeft {
@@ -291,32 +331,11 @@ impl On<'_> {
         })
     }
 
-    /// What peers are called; those whose names are not known are asked for them.
-    async fn names(&self, peers: impl IntoIterator<Item = Contact>) -> Names {
+    /// What peers are called, this node among them.
+    async fn names(&self, mut peers: BTreeSet<PeerId>) -> Names {
         let own = self.node.inner.peers.own_id();
-        let mut names = BTreeMap::new();
-        let mut unknown = Vec::new();
-        let peers = peers.into_iter().map(|contact| contact.peer);
-        for peer in peers.chain([own]).collect::<std::collections::BTreeSet<PeerId>>() {
-            match self.nick_known(peer, own) {
-                Some(nick) => drop(names.insert(peer, nick)),
-                None => unknown.push(peer),
-            }
-        }
-        let asked = unknown.into_iter().map(|peer| async move {
-            let located = timeout(NAMES_TIME, self.circle.resolve(peer)).await;
-            Some((peer, located.ok()?.ok()??.nick))
-        });
-        names.extend(join_all(asked).await.into_iter().flatten());
-        Names { own, names }
-    }
-
-    fn nick_known(&self, peer: PeerId, own: PeerId) -> Option<String> {
-        if peer != own {
-            return self.circle.nick_of(peer);
-        }
-        let views = self.node.inner.networks.list();
-        views.into_iter().find(|view| view.record.network == self.network)?.nick
+        peers.insert(own);
+        Names { own, names: self.node.nicks(&self.network, peers).await }
     }
 }
 

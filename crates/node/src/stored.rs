@@ -1,5 +1,6 @@
 //! Files in networks: put there, listed, taken out, looked after.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use potluck_api::{
@@ -17,6 +18,8 @@ use crate::node::NodeHandle;
 const STEPS_QUEUED: usize = 64;
 
 type Events = mpsc::Sender<Event>;
+/// What peers are called in which network.
+type Names = BTreeMap<(NetworkId, PeerId), String>;
 
 impl NodeHandle {
     pub(crate) async fn store(
@@ -46,7 +49,9 @@ impl NodeHandle {
             put
         };
         let (put, ()) = tokio::join!(putting, self.tell_steps(network, heard, events));
-        Ok(self.stored_file(put.map_err(failure::of_service)?))
+        let deposit = put.map_err(failure::of_service)?;
+        let names = self.names_in(holders(&deposit).collect()).await;
+        Ok(self.stored_file(deposit, &names))
     }
 
     pub(crate) async fn stored_do(
@@ -63,9 +68,14 @@ impl NodeHandle {
         match what {
             StoredCommand::Ls => {
                 let listed = stored.list(only.as_ref()).await.map_err(failure::of_service)?;
+                let named = listed.files.iter().flat_map(holders);
+                let named = named.chain(listed.held.iter().map(|held| (held.network, held.by)));
+                let names = self.names_in(named.collect()).await;
+                let files = listed.files.into_iter();
+                let held = listed.held.into_iter();
                 Ok(Reply::Stored(Stored {
-                    files: listed.files.into_iter().map(|one| self.stored_file(one)).collect(),
-                    held: listed.held.into_iter().map(|one| self.held_file(one)).collect(),
+                    files: files.map(|one| self.stored_file(one, &names)).collect(),
+                    held: held.map(|one| self.held_file(one, &names)).collect(),
                     held_bytes: listed.held_bytes,
                     quota: listed.quota,
                 }))
@@ -102,17 +112,18 @@ impl NodeHandle {
         let named_in = named_in.unwrap_or(NetworkId([0; 32]));
         let (repaired, ()) = tokio::join!(repairing, self.tell_steps(named_in, heard, events));
         let (files, made) = repaired.map_err(failure::of_service)?;
-        let files = files.into_iter().map(|one| self.stored_file(one)).collect();
+        let names = self.names_in(files.iter().flat_map(holders).collect()).await;
+        let files = files.into_iter().map(|one| self.stored_file(one, &names)).collect();
         Ok(Reply::StoredFiles(StoredFiles { files, made }))
     }
 
     async fn tell_steps(&self, network: NetworkId, mut heard: mpsc::Receiver<Step>, to: &Events) {
         while let Some(step) = heard.recv().await {
-            self.tell(to, self.event_of_step(&network, step)).await;
+            self.tell(to, self.event_of_step(&network, step).await).await;
         }
     }
 
-    fn event_of_step(&self, network: &NetworkId, step: Step) -> Event {
+    async fn event_of_step(&self, network: &NetworkId, step: Step) -> Event {
         match step {
             Step::Hashing { done, total } => Event::Hashing { done, total, files: 1 },
             Step::Placing => Event::Stage { content: None, stage: Stage::Placing },
@@ -121,17 +132,17 @@ impl NodeHandle {
             }
             Step::Ended { content, peer, state } => Event::CopyEnded(CopyEnded {
                 content,
-                peer: self.nick_in(network, peer),
+                peer: name_of(&self.names_in(vec![(*network, peer)]).await, network, peer),
                 state: copy_state(state),
             }),
             Step::Waiting { reason } => Event::Waiting { content: None, reason, retry_in_ms: None },
         }
     }
 
-    fn stored_file(&self, deposit: Deposit) -> StoredFile {
+    fn stored_file(&self, deposit: Deposit, names: &Names) -> StoredFile {
         let Deposit { content, name, bytes, network, wanted, copies, why, expires_ms } = deposit;
         let copies = copies.into_iter().map(|Copy { peer, state }| StoredCopy {
-            peer: self.nick_in(&network, peer),
+            peer: name_of(names, &network, peer),
             state: copy_state(state),
         });
         StoredFile {
@@ -146,17 +157,34 @@ impl NodeHandle {
         }
     }
 
-    fn held_file(&self, held: Held) -> HeldFile {
+    fn held_file(&self, held: Held, names: &Names) -> HeldFile {
         let Held { content, name, bytes, network, by, expires_ms } = held;
-        let by = self.nick_in(&network, by);
+        let by = name_of(names, &network, by);
         HeldFile { content, name, bytes, network: self.network_name(&network), by, expires_ms }
     }
 
-    /// A peer with its nickname, as far as it was heard.
-    fn nick_in(&self, network: &NetworkId, peer: PeerId) -> PeerName {
-        let circle = self.inner.networks.circle(network).ok();
-        PeerName { id: peer, nick: circle.and_then(|circle| circle.nick_of(peer)) }
+    /// What peers are called, each in its network.
+    async fn names_in(&self, peers: Vec<(NetworkId, PeerId)>) -> Names {
+        let mut by_network: BTreeMap<NetworkId, BTreeSet<PeerId>> = BTreeMap::new();
+        for (network, peer) in peers {
+            by_network.entry(network).or_default().insert(peer);
+        }
+        let mut names = Names::new();
+        for (network, peers) in by_network {
+            let nicks = self.nicks(&network, peers).await;
+            names.extend(nicks.into_iter().map(|(peer, nick)| ((network, peer), nick)));
+        }
+        names
     }
+}
+
+fn name_of(names: &Names, network: &NetworkId, peer: PeerId) -> PeerName {
+    PeerName { id: peer, nick: names.get(&(*network, peer)).cloned() }
+}
+
+/// Who has a copy of a file, or is to have one.
+fn holders(deposit: &Deposit) -> impl Iterator<Item = (NetworkId, PeerId)> {
+    deposit.copies.iter().map(|copy| (deposit.network, copy.peer))
 }
 
 fn copy_state(state: CopyState) -> api::CopyState {

@@ -199,7 +199,10 @@ pub(crate) fn browsed(browsed: &Browsed, wanted_files: bool) -> Shown {
         out.note(format!("{who} shares nothing."));
     }
     if !browsed.online {
-        out.note(format!("{who} is offline, last seen {}.", ago(browsed.last_seen_ms)));
+        out.note(match browsed.last_seen_ms {
+            0 => format!("{who} is offline."),
+            seen => format!("{who} is offline, last seen {}.", ago(seen)),
+        });
     }
     if browsed.after.is_some() {
         out.note("There are more files than this.");
