@@ -55,7 +55,8 @@ pub struct Member {
     pub peers: Arc<Peers>,
     pub directories: Arc<Directories>,
     pub networks: Arc<Networks>,
-    _swarms: Arc<Swarms>,
+    pub swarms: Arc<Swarms>,
+    pub announcing: Arc<Announcing>,
 }
 
 impl Member {
@@ -80,6 +81,7 @@ impl Member {
             Arc::clone(&swarms),
             notices.clone(),
         );
+        let published = Arc::clone(&announcing);
         let networks = Networks::new(Parts {
             store: store.clone(),
             peers: Arc::clone(&peers),
@@ -91,10 +93,10 @@ impl Member {
             agent: "test/1".to_owned(),
             notices,
             p2p_ci: None,
-            published: Arc::new(move |network| announcing.published_in(network)),
+            published: Arc::new(move |network| published.published_in(network)),
         });
         peers.start(&swarms);
-        Self { number, home, store, peers, directories, networks, _swarms: swarms }
+        Self { number, home, store, peers, directories, networks, swarms, announcing }
     }
 
     /// A node with the home of one that has stopped, once that has let go of it.
