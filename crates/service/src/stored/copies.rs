@@ -123,7 +123,7 @@ impl StoredService {
             };
             let heard = self.ask_copies(&holders, own.network, own.content).await;
             let untold = wait.note(&holders, heard);
-            if untold > 0 && wait.untold % TELL_AGAIN == 0 {
+            if untold > 0 && wait.untold.is_multiple_of(TELL_AGAIN) {
                 // The record may have been lost on its way to somebody who has just come.
                 let _: Result<Put, _> = circle.put(self.sign(own)).await;
             }

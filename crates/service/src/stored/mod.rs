@@ -291,8 +291,9 @@ impl StoredService {
             let mut claims = store.claims()?;
             let mut here = std::collections::BTreeMap::new();
             for claim in &claims {
-                if !here.contains_key(&claim.content) {
-                    here.insert(claim.content, store.is_here(&claim.content)?);
+                if let std::collections::btree_map::Entry::Vacant(place) = here.entry(claim.content)
+                {
+                    place.insert(store.is_here(&claim.content)?);
                 }
             }
             claims.retain(|claim| here.get(&claim.content) == Some(&true));
