@@ -245,8 +245,9 @@ pub const RING_KNOWN: usize = 64;
 pub const RING_RECORD_LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How long a stored file is kept without its publisher signing for it again.
 pub const DEPOSIT_LIFETIME: Duration = RECORD_LIFETIME;
-/// Copies of one stored file: each is sent over some peer's line.
-pub const DEPOSIT_COPIES: u8 = 16;
+/// Copies of one stored file: those who are to have one stand behind the owner of its key, and a
+/// peer knows about so many.
+pub const DEPOSIT_COPIES: u8 = 8;
 /// Words of one path under which it can be found; names have about five.
 pub const RING_WORDS: usize = 64;
 /// Records into which the entries of one page under one key may be cut.
@@ -278,7 +279,11 @@ pub const DEPOSITS_PER_CONTENT: usize = 64;
 /// One publisher may fill at most this part of what a peer holds: one in so many.
 pub const HELD_SHARE_OF_ONE: u64 = 2;
 /// Files that are fetched for others at a time.
-pub const HOLDS_AT_A_TIME: usize = 4;
+pub const HOLDS_AT_A_TIME: usize = 16;
+/// Files that are fetched for one of them at a time.
+pub const HOLDS_AT_A_TIME_FOR_ONE: usize = 4;
+/// Members that were heard to have a file, beside those who are to have it.
+pub const COPY_ASKERS: usize = 16;
 /// Copies that are asked about at a time.
 pub const COPIES_ASKED_AT_A_TIME: usize = 16;
 

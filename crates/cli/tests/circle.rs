@@ -1,5 +1,5 @@
-//! Networks without a server, of real processes on loopback: thirty-two on a circle, of whom a third
-//! dies at once and another third leaves; a ring that starts again as a whole.
+//! Networks without a server, of real processes on loopback: thirty-two on a circle, of whom a
+//! third dies at once and another third leaves; a ring that starts again as a whole.
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on panics")]
 
 use std::fs;

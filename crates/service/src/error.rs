@@ -142,7 +142,7 @@ pub enum ServiceError {
     #[error("several stored files could be meant by {0:?}")]
     SeveralStored(String),
     /// Something that cannot be put into a network.
-    #[error("{} cannot be stored: {why}", potluck_base::escape(&path.to_string_lossy(), potluck_base::limits::PATH_BYTES))]
+    #[error("{} cannot be stored: {why}", path.display())]
     NotStorable {
         /// What.
         path: std::path::PathBuf,

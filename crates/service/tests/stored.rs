@@ -83,12 +83,12 @@ fn a_file_gets_as_many_copies_as_were_asked_for_and_is_fetched_without_its_publi
             let listed = holder.stored.list(Some(&network())).await.unwrap();
             assert_eq!((listed.held.len(), listed.held_bytes), (1, 700_000));
             assert_eq!((listed.held[0].by, &*listed.held[0].name), (peer(ANN), "film.mkv"));
-            assert_eq!(holder.held_bytes(&put.content), bytes);
+            assert!(holder.held_bytes(&put.content) == bytes);
             assert!(holder.fetcher.store.shares().unwrap().is_empty(), "it is not its own");
         }
         assert!(!ema.holds(&put.content), "three are enough");
         ann.die().await;
-        assert_eq!(get(&ema, put.content, 700_000, &[BEN, CID, DAN]).await, bytes);
+        assert!(get(&ema, put.content, 700_000, &[BEN, CID, DAN]).await == bytes);
     });
 }
 
@@ -107,7 +107,7 @@ fn another_copy_is_made_when_a_holder_is_gone_even_without_the_publisher() {
         ring.stand(&[CID, DAN]);
         until("the next one has it", || dan.holds(&put.content)).await;
         assert!(cid.holds(&put.content));
-        assert_eq!(dan.held_bytes(&put.content), bytes);
+        assert!(dan.held_bytes(&put.content) == bytes);
     });
 }
 
@@ -227,7 +227,7 @@ fn whoever_is_relieved_lets_go_only_when_the_others_have_it() {
         ring.stand(&[DAN, BEN, ANN]);
         until("the new one has it", || dan.holds(&put.content)).await;
         until("the old one lets go", || !ben.holds(&put.content)).await;
-        assert_eq!(dan.held_bytes(&put.content), bytes);
+        assert!(dan.held_bytes(&put.content) == bytes);
     });
 }
 
@@ -295,7 +295,7 @@ fn a_fetch_that_was_killed_goes_on_and_its_room_is_counted() {
         ring.keep(deposit(CID, ContentId([8; 32]), 640_000, 1));
         let put = ann.put(&path, 1).await.0.unwrap();
         assert_eq!(holders(&put), sorted(&[BEN]));
-        assert_eq!(ben.held_bytes(&content), bytes);
+        assert!(ben.held_bytes(&content) == bytes);
         let part = |name: &String| name.starts_with('.') && name.contains(&content.to_string());
         assert!(!ben.held_names().iter().any(part), "what was begun was gone on with");
         assert_eq!(ben.stored.list(None).await.unwrap().held_bytes, 600_000);
@@ -314,7 +314,7 @@ fn what_is_held_is_held_after_a_restart() {
         let ben = keeper_of(&net, &ring, BEN, Kind::default(), home).await;
         assert_eq!(ben.stored.list(None).await.unwrap().held_bytes, 5000);
         let ema = keeper(&net, &ring, EMA).await;
-        assert_eq!(get(&ema, put.content, 5000, &[BEN]).await, bytes);
+        assert!(get(&ema, put.content, 5000, &[BEN]).await == bytes);
         let ann = keeper_of(&net, &ring, ANN, Kind::default(), ann_home).await;
         assert_eq!(ann.stored.list(None).await.unwrap().files, [put]);
         let removed = ann.stored.remove("notes", None).await.unwrap();
@@ -338,7 +338,7 @@ fn a_deposit_that_lies_about_the_size_keeps_nobody_else_from_storing_the_file() 
         }
         let put = ann.put(&path, 1).await.0.unwrap();
         until("it is there all the same", || ben.holds(&put.content)).await;
-        assert_eq!(ben.held_bytes(&put.content), bytes);
+        assert!(ben.held_bytes(&put.content) == bytes);
     });
 }
 
@@ -469,7 +469,7 @@ fn a_copy_that_vanished_from_the_disk_is_fetched_again() {
         let (folder, name) = ben.fetcher.store.held_place(&put.content).unwrap();
         std::fs::remove_file(folder.join(name.as_str())).unwrap();
         until("it is there again", || ben.holds(&put.content)).await;
-        assert_eq!(ben.held_bytes(&put.content), bytes);
+        assert!(ben.held_bytes(&put.content) == bytes);
         drop(fay);
     });
 }

@@ -37,7 +37,8 @@ pub struct ChordArgs {
     /// How peers look things up.
     #[arg(long, value_enum, default_value_t = ModeArg::Chord)]
     mode: ModeArg,
-    /// Peers stand in a cube and delays are distances; else delays are exponential, 50 ms on average.
+    /// Peers stand in a cube and delays are distances; else delays are exponential, 50 ms on
+    /// average.
     #[arg(long)]
     cube: bool,
     /// Lookups of each peer before those that are counted: they fill the caches of --mode fast.

@@ -43,7 +43,7 @@ pub struct Looked {
 }
 
 impl Circle {
-    /// A network of this kind (`chord` or `ring`) with so many members, all of them in their places.
+    /// A network of this kind (`chord` or `ring`) with so many members, all in their places.
     pub fn new(exe: &str, kind: &str, count: usize, replicas: u8) -> Self {
         let mut members = Vec::with_capacity(count);
         while members.len() < count {

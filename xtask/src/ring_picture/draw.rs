@@ -145,12 +145,8 @@ impl Picture<'_> {
             _ => "middle",
         };
         let (class, text, y) = (name.class, escaped(&name.text), y + 4.5);
-        put(
-            svg,
-            format!(
-                r#"<text class="{class}" text-anchor="{anchor}" x="{x:.1}" y="{y:.1}">{text}</text>"#
-            ),
-        );
+        let at = format!(r#"text-anchor="{anchor}" x="{x:.1}" y="{y:.1}""#);
+        put(svg, format!(r#"<text class="{class}" {at}>{text}</text>"#));
     }
 
     fn legend(&self, svg: &mut String, with_keys: bool) {
@@ -176,7 +172,12 @@ fn head(title: &str) -> String {
     let title = escaped(title);
     let arrow = |name: &str| {
         format!(
-            r#"<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path class="{name}-head" d="M0 0L8 4 0 8z"/></marker>"#
+            concat!(
+                r#"<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" "#,
+                r#"markerHeight="7" orient="auto"><path class="{name}-head" d="M0 0L8 4 0 8z"/>"#,
+                "</marker>"
+            ),
+            name = name
         )
     };
     format!(

@@ -116,11 +116,7 @@ pub mod tests {
     use super::*;
 
     /// Two nodes and a key, as they tell themselves.
-    pub const LINES: &str = r#"
-{"type":"done","reply":{"type":"dht-status","network":{"id":"x","name":"lab & co"},"directory":"chord","own":{"place":"20000000000000000000000000000000","id":"aaaabbbbcc","nick":"ann"},"successors":[{"place":"a0000000000000000000000000000000","id":"ccccddddee","nick":null}],"fingers":[{"index":127,"start":"a0","to":{"place":"a0000000000000000000000000000000","id":"ccccddddee"}}]}}
-{"type":"done","reply":{"type":"dht-keys","records":[{"place":"80000000000000000000000000000000","own":true,"kind":"word","what":"thermo"},{"place":"10000000000000000000000000000000","own":false,"kind":"word","what":"copy"}]}}
-{"type":"peer-joined"}
-"#;
+    pub const LINES: &str = include_str!("sample.jsonl");
 
     #[test]
     fn peers_keys_and_fingers_are_read_and_copies_are_not() {

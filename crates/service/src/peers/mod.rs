@@ -442,7 +442,9 @@ impl Peers {
                     });
                     swarms.message(linked, content, message).await;
                 }
-                Frame::Refuse { content, why } => swarms.refused(linked.peer, content, why),
+                Frame::Refuse { content, why } => {
+                    swarms.refused(linked.peer, content, why).await;
+                }
                 Frame::Claims(claims) => {
                     if self.take_claims(linked, claims).await.is_err() {
                         return BROKEN;

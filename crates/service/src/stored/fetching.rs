@@ -1,12 +1,12 @@
 //! Fetches what this node is to hold, from whoever has it: its publisher, the others who keep its
 //! key, and whom the directory knows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use potluck_base::{ContentId, NetworkId, PeerId};
+use potluck_base::{ContentId, NetworkId, PeerId, limits};
 use potluck_content::{Ticket, TicketKind};
 use potluck_store::{HeldClaim, OnExists, StoreError};
 use tokio::sync::{mpsc, watch};
@@ -28,6 +28,8 @@ const CLOSE_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Job {
     running: Option<Running>,
     have: Arc<AtomicU64>,
+    /// Who asked about our copy: they have one, or know why there should be one.
+    askers: BTreeSet<PeerId>,
     failed: u32,
     /// How long the file was taken to be.
     size: Option<u64>,
@@ -37,13 +39,15 @@ pub(super) struct Job {
 
 /// An attempt in progress.
 struct Running {
+    publisher: Option<PeerId>,
     cancel: CancellationToken,
     ended: watch::Receiver<()>,
 }
 
 impl Job {
     fn new() -> Self {
-        Self { running: None, have: Arc::default(), failed: 0, size: None, again: None }
+        let (have, askers) = (Arc::default(), BTreeSet::new());
+        Self { running: None, have, askers, failed: 0, size: None, again: None }
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -58,6 +62,11 @@ impl Job {
     pub(super) fn next_try(&self) -> Option<Instant> {
         let (at, _) = self.again.as_ref().filter(|_| self.running.is_none())?;
         Some(*at)
+    }
+
+    /// Somebody asked about the copy; whether that is news.
+    pub(super) fn asked_by(&mut self, peer: PeerId) -> bool {
+        self.askers.len() < limits::COPY_ASKERS && self.askers.insert(peer)
     }
 
     /// It need not wait any longer.
@@ -94,15 +103,35 @@ impl StoredService {
             Ok::<_, ServiceError>((seen?, store.claims()?))
         });
         let (seen, claims) = seen.await??;
+        let mut by_content: BTreeMap<ContentId, Vec<HeldClaim>> = BTreeMap::new();
+        for claim in claims {
+            by_content.entry(claim.content).or_default().push(claim);
+        }
+        let mut holds = self.holds();
+        let mut due = Vec::new();
         for (content, here) in seen {
-            let claims: Vec<HeldClaim> =
-                claims.iter().filter(|claim| claim.content == content).cloned().collect();
-            let mut holds = self.holds();
             holds.set_here(content, here);
             if here {
                 holds.jobs.remove(&content);
-            } else if !claims.is_empty() && holds.jobs.get(&content).is_none_or(Job::is_due) {
+            } else if let Some(claims) = by_content.remove(&content) {
                 let job = holds.jobs.entry(content).or_insert_with(Job::new);
+                if job.is_due() {
+                    due.push((job.failed, content, claims));
+                }
+            }
+        }
+        // What never failed goes first, and nobody has more than a part of what can be done at a
+        // time: whoever floods us does not keep others waiting.
+        due.sort_by_key(|(failed, ..)| *failed);
+        for (_, content, claims) in due {
+            let publisher = claims.first().map(|claim| claim.peer);
+            let running = || holds.jobs.values().filter_map(|job| job.running.as_ref());
+            let of_this = running().filter(|running| running.publisher == publisher).count();
+            let free = running().count() < limits::HOLDS_AT_A_TIME;
+            if !free || of_this >= limits::HOLDS_AT_A_TIME_FOR_ONE {
+                continue;
+            }
+            if let Some(job) = holds.jobs.get_mut(&content) {
                 self.begin(content, job, claims);
             }
         }
@@ -112,7 +141,9 @@ impl StoredService {
     fn begin(self: &Arc<Self>, content: ContentId, job: &mut Job, claims: Vec<HeldClaim>) {
         let cancel = CancellationToken::new();
         let (end, ended) = watch::channel(());
-        job.running = Some(Running { cancel: cancel.clone(), ended });
+        let publisher = claims.first().map(|claim| claim.peer);
+        let askers = job.askers.clone();
+        job.running = Some(Running { publisher, cancel: cancel.clone(), ended });
         // The content decides how long it is: of several who say something, each is tried in turn.
         let sizes: BTreeSet<u64> = claims.iter().map(|claim| claim.bytes).collect();
         let size = sizes.iter().copied().cycle().nth(job.failed as usize % sizes.len().max(1));
@@ -125,7 +156,7 @@ impl StoredService {
                 if afresh {
                     service.discard(content).await?;
                 }
-                service.fetch((content, size), &claims, &have).await
+                service.fetch((content, size), &claims, askers, &have).await
             };
             let outcome = tokio::select! {
                 outcome = work => Some(outcome),
@@ -168,11 +199,12 @@ impl StoredService {
         &self,
         (content, size): (ContentId, u64),
         claims: &[HeldClaim],
+        askers: BTreeSet<PeerId>,
         have: &AtomicU64,
     ) -> Result<(), ServiceError> {
-        let _turn = self.fetches.acquire().await;
         let networks: Vec<NetworkId> = claims.iter().map(|claim| claim.network).collect();
-        let mut providers: Vec<PeerId> = claims.iter().map(|claim| claim.peer).collect();
+        let mut providers: Vec<PeerId> = askers.into_iter().collect();
+        providers.extend(claims.iter().map(|claim| claim.peer));
         for circle in networks.iter().filter_map(|network| self.circles.get(network)) {
             // Without the others there is still the publisher.
             providers.extend(circle.keepers(content).await.unwrap_or_default());

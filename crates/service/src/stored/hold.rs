@@ -145,6 +145,7 @@ impl StoredService {
     /// Looks after what is held: whenever a circle says something else, and now and then at all.
     pub(super) async fn hold(self: Arc<Self>) {
         let mut known = Vec::new();
+        let mut seen = Vec::new();
         let mut due = Instant::now();
         loop {
             let circles = self.circles.all();
@@ -161,6 +162,13 @@ impl StoredService {
                 let each = circle.kept().into_iter().take(limits::HELD_FILES);
                 kept.extend(each.map(|signed| Kept { circle: Arc::clone(circle), signed }));
             }
+            let now: Vec<_> =
+                kept.iter().map(|kept| (kept.claim(), kept.signed.value.sequence)).collect();
+            if now == seen {
+                // Then it may be others who are to hold what is kept here.
+                self.holds().verdicts.clear();
+            }
+            seen = now;
             if let Err(error) = self.look(kept, thorough).await {
                 tracing::warn!(%error, "what is held for others cannot be looked after");
             }
@@ -246,6 +254,9 @@ impl StoredService {
     fn is_wanted(&self, kept: &Kept) -> bool {
         let deposit = &kept.signed.value;
         let counts = !deposit.removed && deposit.expires_ms >= now_ms();
+        // Of an empty file there is no piece that would show that it is another.
+        let is_empty = deposit.content == potluck_content::hash(&[]);
+        let counts = counts && (deposit.size == 0) == is_empty;
         counts && deposit.peer != self.own && deposit.kind == EntryKind::File
     }
 
@@ -281,7 +292,8 @@ impl StoredService {
                     ours.insert(claim, true);
                 }
                 Err(error) => {
-                    tracing::debug!(content = %claim.0.short(), %error, "nobody knows who holds it");
+                    let content = claim.0.short();
+                    tracing::debug!(%content, %error, "nobody knows who holds it");
                 }
             }
         }

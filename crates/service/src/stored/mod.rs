@@ -31,7 +31,7 @@ use potluck_proto::directory::chord::index::Deposit as Record;
 use potluck_proto::directory::record::EntryKind;
 use potluck_store::{OwnDeposit, Store};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -243,7 +243,6 @@ pub struct StoredService {
     holds: Mutex<Holds>,
     /// Wakes those who look after held files.
     kick: Notify,
-    fetches: Arc<Semaphore>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -267,7 +266,6 @@ impl StoredService {
             own,
             holds: Mutex::new(holds),
             kick: Notify::new(),
-            fetches: Arc::new(Semaphore::new(limits::HOLDS_AT_A_TIME)),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });

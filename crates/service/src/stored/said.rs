@@ -1,6 +1,6 @@
 //! What members are told about the copies that this node is to have.
 
-use potluck_base::{ContentId, NetworkId};
+use potluck_base::{ContentId, NetworkId, PeerId};
 use potluck_proto::{CopySaid, Refusal};
 
 use super::StoredService;
@@ -31,10 +31,13 @@ impl Copies for StoredService {
             },
             Some(progress) => match self.store.is_here(&content) {
                 Ok(true) => CopySaid::There,
-                Ok(false) => match progress {
-                    Progress::Coming { have } => CopySaid::Coming { have },
-                    Progress::Failed { why } => CopySaid::Missing { why, again: true },
-                },
+                Ok(false) => {
+                    self.hear_of(linked.peer, content);
+                    match progress {
+                        Progress::Coming { have } => CopySaid::Coming { have },
+                        Progress::Failed { why } => CopySaid::Missing { why, again: true },
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(content = %content.short(), %error, "a copy cannot be seen");
                     let why = "its disk or state cannot be read".to_owned();
@@ -43,5 +46,30 @@ impl Copies for StoredService {
             },
         };
         Ok(said.encode())
+    }
+}
+
+impl StoredService {
+    /// Who asks about a copy that is not here may have one itself: its publisher, or whoever had to
+    /// hold it before.
+    fn hear_of(&self, peer: PeerId, content: ContentId) {
+        let news = {
+            let mut holds = self.holds();
+            holds.jobs.get_mut(&content).is_some_and(|job| {
+                let news = job.asked_by(peer);
+                if news {
+                    job.try_now();
+                }
+                news
+            })
+        };
+        if !news {
+            return;
+        }
+        if let Some(session) = self.fetcher.swarms.session(content) {
+            session.add_provider(peer);
+            self.fetcher.peers.introduce(&session, peer);
+        }
+        self.kick.notify_one();
     }
 }

@@ -181,14 +181,17 @@ impl Swarms {
         }
     }
 
-    /// A peer does not share what it was asked for.
-    pub(crate) fn refused(&self, peer: PeerId, content: ContentId, why: Refusal) {
+    /// A peer does not share what it was asked for. If it takes part later it is told anew what is
+    /// here: it has not heard what was said before.
+    pub(crate) async fn refused(&self, peer: PeerId, content: ContentId, why: Refusal) {
         tracing::info!(peer = %peer.short(), content = %content.short(), ?why, "refused");
         if let Some(session) = self.session(content) {
             session.outlook.send_modify(|outlook| {
                 outlook.peers.remove(&peer);
                 outlook.refused.insert(peer);
             });
+            session.forget_peer(peer);
+            session.input(Input::LinkDown(peer)).await;
         }
     }
 

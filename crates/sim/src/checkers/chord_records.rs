@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use potluck_base::Time;
 use potluck_proto::directory::chord::RingId;
 
 use crate::chord::{Ideal, Spot};
@@ -18,7 +17,7 @@ pub type Holders = BTreeMap<Name, BTreeMap<Spot, u64>>;
 #[derive(Clone, Debug, Default)]
 pub struct Records {
     acknowledged: BTreeMap<Name, Acknowledged>,
-    /// Versions on their way, and who died since each was sent off.
+    /// Versions on their way, and how many died or left since each was sent off.
     begun: BTreeMap<(Name, u64), u32>,
 }
 
@@ -71,6 +70,11 @@ impl Records {
         for (name, record) in &mut self.acknowledged {
             record.failed += u32::from(holders.get(name).is_some_and(|has| has.contains_key(&who)));
         }
+        self.left();
+    }
+
+    /// A peer has left, and what it kept is with others now.
+    pub fn left(&mut self) {
         // Who knows what it had of those on their way.
         self.begun.values_mut().for_each(|died| *died += 1);
     }
@@ -91,7 +95,8 @@ impl Records {
             });
             if there > 0 && there >= record.wanted.min(living.len() as u32) {
                 record.failed = 0;
-                record.copies = there.max(record.copies);
+                // Fewer members keep fewer copies.
+                record.copies = there.min(record.wanted);
             }
             if all == 0 && record.failed < record.copies {
                 let Acknowledged { version, copies, failed, .. } = record;
@@ -133,11 +138,6 @@ impl Records {
     fn standing(&self, now_ms: u64) -> impl Iterator<Item = (&Name, &Acknowledged)> {
         let all = self.acknowledged.iter();
         all.filter(move |(_, record)| !record.excused && record.expires_ms > now_ms)
-    }
-
-    /// When a quiet moment is over; unused names of records on their way are forgotten.
-    pub fn settled(&mut self, _: Time) {
-        self.begun.clear();
     }
 }
 

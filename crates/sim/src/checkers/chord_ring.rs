@@ -91,7 +91,7 @@ impl Views {
         let mut rest = self.clone();
         rest.0.remove(&who);
         let leads = |own: &Spot| rest.next_of(*own).is_some();
-        let led = rest.0.len() < 2 || rest.0.keys().all(leads);
+        let led = rest.0.keys().all(leads);
         led && (!self.principals().contains(&who) || rest.principals().len() >= needed)
     }
 

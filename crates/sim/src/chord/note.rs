@@ -1,4 +1,5 @@
-//! What the simulated peers keep for each other: a record that knows its key and is otherwise empty.
+//! What the simulated peers keep for each other: a record that knows its key and is otherwise
+//! empty.
 
 use potluck_proto::directory::chord::{Reject, RingId, Slot, Value};
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,8 @@
 //! however much is in it.
 //!
 //! The entries of a slot are a list within one slab, first in, first out, so that the order does
-//! not depend on how memory was used before. What lies further ahead than the wheel goes round waits
-//! in a slot on the way and is put back.
+//! not depend on how memory was used before. What lies further ahead than the wheel goes round
+//! waits in a slot on the way and is put back.
 
 /// Slots, a power of two: a little more than a minute.
 const SLOTS: usize = 1 << 16;

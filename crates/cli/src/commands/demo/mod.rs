@@ -217,7 +217,7 @@ fn verdict_lines(verdict: &Verdict, copies: u64, ui: &Ui) -> Result<(), CliError
         ui.out(&format!("{} of the original cannot travel.", counted(verdict.left_out, "thing")))?;
     }
     if verdict.is_equal() {
-        let compared = counted(verdict.compared, "entry").replace("entrys", "entries");
+        let compared = counted(verdict.compared, "entry");
         let copies = if copies == 1 { "The copy equals" } else { "All copies equal" };
         ui.out(&format!(
             "{copies} the original: {compared}, names, bytes, executable bits and links. PASSED"

@@ -101,6 +101,8 @@ pub(super) struct Call<P> {
     pub(super) sent: Time,
     /// What for.
     pub(super) purpose: Purpose<P>,
+    /// Whether the peer has said something since, if not the answer.
+    pub(super) alive: bool,
 }
 
 /// All that wait, by number.
@@ -118,7 +120,7 @@ impl<P: Copy + Ord> Calls<P> {
     /// Notes a call and gives it a number.
     pub(super) fn open(&mut self, to: P, sent: Time, purpose: Purpose<P>) -> u32 {
         self.next = self.next.wrapping_add(1);
-        self.open.insert(self.next, Call { to, sent, purpose });
+        self.open.insert(self.next, Call { to, sent, purpose, alive: false });
         self.next
     }
 
@@ -130,6 +132,11 @@ impl<P: Copy + Ord> Calls<P> {
     /// Takes a call off the list if this is the peer that was called.
     pub(super) fn answered(&mut self, id: u32, from: P) -> Option<Call<P>> {
         if self.open.get(&id).is_some_and(|call| call.to == from) { self.close(id) } else { None }
+    }
+
+    /// A peer has said something: those calls to it that come to nothing were lost on the way.
+    pub(super) fn alive(&mut self, peer: P) {
+        self.open.values_mut().filter(|call| call.to == peer).for_each(|call| call.alive = true);
     }
 
     pub(super) fn get(&self, id: u32) -> Option<&Call<P>> {

@@ -65,6 +65,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         let mut taken = Vec::new();
         for (index, (key, record)) in records.into_iter().enumerate() {
             let kept = if self.owns(key) {
+                self.stays(key, record.slot());
                 self.keep(now, key, record.clone(), false, out)
             } else {
                 Err(Reject::NotMine)

@@ -13,6 +13,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         if !self.params.fingers {
             return;
         }
+        self.tables.drop_covered_fingers();
         let Some(index) = self.tables.finger_after(self.finger) else {
             self.filling = false;
             return;

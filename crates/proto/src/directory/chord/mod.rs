@@ -244,9 +244,17 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         body: Req<P, V>,
         out: &mut Out<P, V>,
     ) {
+        let patience = self.patience(&purpose);
         let id = self.calls.open(to, now, purpose);
-        out.set_timer(now + self.params.call_time, Timer::Call(id));
+        out.set_timer(now + patience, Timer::Call(id));
         out.send(to, Message::Call { id, body });
+    }
+
+    /// How long an answer may take: an owner that is to keep something asks others first, who may
+    /// not answer.
+    fn patience(&self, purpose: &Purpose<P>) -> Duration {
+        let times = if matches!(purpose, Purpose::Store { .. }) { 3 } else { 1 };
+        self.params.call_time * times
     }
 
     fn pause(&mut self, (least, most): (Duration, Duration)) -> Duration {
@@ -378,7 +386,12 @@ impl<P: OnRing, V: Value> Chord<P, V> {
 
     /// A peer did not answer.
     fn silent(&mut self, now: Time, call: Call<P>, out: &mut Out<P, V>) {
-        self.tables.suspect(call.to, now, now + self.params.suspect_time);
+        if !call.alive {
+            self.tables.suspect(call.to, now, now + self.params.suspect_time);
+        } else if matches!(call.purpose, Purpose::Stabilize | Purpose::Rectify { .. }) {
+            // It lives: the next round asks again.
+            return;
+        }
         self.failed(now, call.to, call.purpose, out);
         self.mend_successors(now, out);
     }
@@ -412,6 +425,7 @@ impl<P: OnRing, V: Value> Machine for Chord<P, V> {
                 if from == self.own {
                     return;
                 }
+                self.calls.alive(from);
                 match message {
                     Message::Call { id, body } => self.serve(now, from, id, body, out),
                     Message::Answer { id, body } => {
@@ -430,7 +444,7 @@ impl<P: OnRing, V: Value> Machine for Chord<P, V> {
             Input::TimerFired(Timer::Put(id)) => self.put_again(now, id, out),
             Input::TimerFired(Timer::Call(id)) => {
                 // One that fires before its time was set for another call, or is late.
-                let due = |call: &Call<P>| now.since(call.sent) >= self.params.call_time;
+                let due = |call: &Call<P>| now.since(call.sent) >= self.patience(&call.purpose);
                 if self.calls.get(id).is_some_and(due)
                     && let Some(call) = self.calls.close(id)
                 {
@@ -441,7 +455,7 @@ impl<P: OnRing, V: Value> Machine for Chord<P, V> {
                 for id in self.calls.to(peer) {
                     if let Some(call) = self.calls.close(id) {
                         out.cancel(Timer::Call(id));
-                        self.silent(now, call, out);
+                        self.silent(now, Call { alive: false, ..call }, out);
                     }
                 }
             }

@@ -87,6 +87,15 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         self.puts.values().any(|job| job.purpose == PutFor::HandOver)
     }
 
+    /// Others want us to keep a record: if we are handing it over, it stays here too.
+    pub(super) fn stays(&mut self, key: RingId, slot: Slot) {
+        for job in self.puts.values_mut().filter(|job| job.purpose == PutFor::HandOver) {
+            job.waiting.remove(&(key, slot));
+            job.later.remove(&(key, slot));
+            job.sent.remove(&(key, slot));
+        }
+    }
+
     /// Looks for more owners, or ends a put with which nothing is left to do.
     fn go_on(&mut self, now: Time, id: u64, out: &mut Out<P, V>) {
         match self.puts.get_mut(&id) {
@@ -221,6 +230,11 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                 }
                 result => job.results.push((name.0, name.1, result)),
             }
+        }
+        if job.purpose == PutFor::HandOver {
+            // At once: later it may be us alone who have them.
+            let results = std::mem::take(&mut job.results);
+            self.handed_over(&results, out);
         }
         self.go_on(now, id, out);
     }

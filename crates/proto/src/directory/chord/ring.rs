@@ -128,10 +128,11 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         self.phase = Phase::On;
         self.attempts = 0;
         self.settled = self.params.compare.is_none();
-        out.emit(if was_on { Event::Neighbours } else { Event::Joined { alone: false } });
         if !was_on {
+            out.emit(Event::Joined { alone: false });
             self.begin_rounds(now, out);
         }
+        self.neighbours_changed(now, out);
         self.compare_now(now, out);
         self.fill_fingers(now, out);
     }
@@ -170,6 +171,15 @@ impl<P: OnRing, V: Value> Chord<P, V> {
     }
 
     // Stabilization.
+
+    /// Somebody came or went beside us: our own side is told, and the next round comes soon.
+    fn neighbours_changed(&mut self, now: Time, out: &mut Out<P, V>) {
+        out.emit(Event::Neighbours);
+        if !self.params.hurry.is_zero() && self.phase == Phase::On {
+            let pause = self.pause((self.params.hurry / 2, self.params.hurry));
+            out.set_timer(now + pause, Timer::Stabilize);
+        }
+    }
 
     /// One round: the successor, one finger, and now and then somebody outside the tables.
     pub(super) fn round(&mut self, now: Time, out: &mut Out<P, V>) {
@@ -228,7 +238,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             let before = self.tables.successors().to_vec();
             let behind = if said.successors.is_empty() { &before } else { &said.successors };
             self.tables.set_successors(Some(from), behind);
-            out.emit(Event::Neighbours);
+            self.neighbours_changed(now, out);
             self.fill_fingers(now, out);
         }
         self.notify_successor(out);
@@ -296,7 +306,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         if self.tables.next().is_none() {
             self.tables.set_successors(Some(peer), &[]);
         }
-        out.emit(Event::Neighbours);
+        self.neighbours_changed(now, out);
         match before {
             Some(before) if peer.ring_id().is_between(before.ring_id(), self.id) => {
                 if !self.tables.is_suspect(&before) {
@@ -425,7 +435,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             }
         }
         if was_next || was_before {
-            out.emit(Event::Neighbours);
+            self.neighbours_changed(now, out);
         }
     }
 }

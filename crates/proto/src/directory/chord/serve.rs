@@ -49,9 +49,10 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                 return self.take_store(now, from, id, records, out);
             }
             Request::Copy { records } => {
-                let kept = records
-                    .into_iter()
-                    .map(|(key, record)| self.keep(now, key, record, true, out).map(|()| 1));
+                let kept = records.into_iter().map(|(key, record)| {
+                    self.stays(key, record.slot());
+                    self.keep(now, key, record, true, out).map(|()| 1)
+                });
                 Reply::Stored(kept.collect())
             }
             Request::Ask { key, question } => {

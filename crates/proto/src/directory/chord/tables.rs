@@ -144,9 +144,11 @@ impl<P: OnRing> Tables<P> {
         self.note_in_cache(peer, now, dice);
     }
 
-    /// A peer that asks for the way is there; whether it is on the circle is not known.
+    /// A peer that asks for the way is there; whether it is on our circle is not known. If it is on
+    /// another, we may ask it in turn.
     pub(super) fn remember_caller(&mut self, peer: P, now: Time, dice: &mut Dice) {
         self.suspects.remove(&peer);
+        self.remember(peer, now, dice);
         if self.cache_size > 0 {
             self.told(peer, now, dice);
         }
@@ -283,20 +285,29 @@ impl<P: OnRing> Tables<P> {
     /// The finger to refresh after another: those that the successors cover need none. None if they
     /// cover the whole circle.
     pub(super) fn finger_after(&self, index: Option<u8>) -> Option<u8> {
-        let covered = match self.successors.last() {
-            Some(last) if self.successors.len() >= self.length => {
-                self.id.distance_to(last.ring_id())
-            }
-            // The list has come around.
-            _ => return None,
-        };
-        let lowest = (RING_BITS - covered.leading_zeros()) as u8;
+        let lowest = self.lowest_finger()?;
         if u32::from(lowest) >= RING_BITS {
             return None;
         }
         match index {
             Some(index) if index > lowest => Some(index - 1),
             _ => Some((RING_BITS - 1) as u8),
+        }
+    }
+
+    /// The first finger that starts behind the successors; none if there are few of them.
+    fn lowest_finger(&self) -> Option<u8> {
+        let last = self.successors.last().filter(|_| self.successors.len() >= self.length)?;
+        Some((RING_BITS - self.id.distance_to(last.ring_id()).leading_zeros()) as u8)
+    }
+
+    /// Forgets fingers that are not needed any more, and so not refreshed: those that the
+    /// successors cover, and all when they are the whole circle.
+    pub(super) fn drop_covered_fingers(&mut self) {
+        match self.lowest_finger() {
+            Some(lowest) => self.fingers.retain(|finger| finger.index >= lowest),
+            None if self.predecessor == self.successors.last().copied() => self.fingers.clear(),
+            None => {}
         }
     }
 

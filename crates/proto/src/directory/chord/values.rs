@@ -106,6 +106,8 @@ pub struct Params {
     pub replicas: usize,
     /// Pause between two stabilizations: evenly spread between these.
     pub stabilize: (Duration, Duration),
+    /// Pause before a round out of turn, after somebody came or went beside us; zero for none.
+    pub hurry: Duration,
     /// Pause between two comparisons of records with those who keep the same; none without records.
     pub compare: Option<Duration>,
     /// Time for an answer before a peer counts as dead.
@@ -134,6 +136,7 @@ impl Params {
             choices: 8,
             replicas: 3,
             stabilize: (Duration::from_millis(2500), Duration::from_millis(3500)),
+            hurry: Duration::from_millis(300),
             compare: Some(Duration::from_secs(10)),
             call_time: Duration::from_millis(2000),
             suspect_time: Duration::from_secs(10),
@@ -160,6 +163,7 @@ impl Params {
             choices: 1,
             replicas: 1,
             stabilize: (Duration::from_secs(15), Duration::from_secs(45)),
+            hurry: Duration::ZERO,
             compare: None,
             call_time: Duration::from_millis(500),
             suspect_time: Duration::from_secs(60),

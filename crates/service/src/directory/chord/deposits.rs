@@ -9,10 +9,13 @@ use potluck_proto::directory::chord::index::{
     Deposit, Question, Record, Subject, Term, Told, deposit_put,
 };
 use potluck_proto::directory::chord::{Effect, Reject, RingId, Slot, Value};
+use potluck_proto::directory::record::Entry;
 use tokio::sync::watch;
 
 use super::ChordDirectory;
 use super::core::away;
+use crate::chance::now_ms;
+use crate::directory::Provider;
 use crate::error::ServiceError;
 
 /// The deposits that are kept here.
@@ -88,6 +91,36 @@ impl ChordDirectory {
             }
         }
         Ok(keepers)
+    }
+
+    /// Those who are to hold a stored file, as providers of it: whether they have it already, they
+    /// say themselves.
+    pub(super) async fn holders(&self, content: ContentId) -> Result<Vec<Provider>, ServiceError> {
+        let mut deposits = self.deposits_of(content).await?;
+        deposits.retain(|signed| !signed.value.removed && signed.value.expires_ms >= now_ms());
+        let Some(deposit) = deposits.into_iter().map(|signed| signed.value).next() else {
+            return Ok(Vec::new());
+        };
+        let entry = Entry {
+            path: deposit.name,
+            content,
+            size: deposit.size,
+            kind: deposit.kind,
+            executable: false,
+            modified_s: deposit.sequence / 1000,
+        };
+        let others = self.keepers(content).await?.into_iter();
+        let others = others.filter(|peer| *peer != self.heart.own());
+        let holder = |peer| Provider {
+            peer,
+            nick: self.nick_of(peer).unwrap_or_default(),
+            address: self.heart.lines.address(peer),
+            online: true,
+            last_seen_ms: now_ms(),
+            partial: false,
+            entry: entry.clone(),
+        };
+        Ok(others.map(holder).collect())
     }
 
     /// The deposits of a content, by the word of those who keep its key, those that were taken back

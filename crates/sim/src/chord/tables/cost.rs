@@ -117,7 +117,8 @@ pub(super) fn upkeep() -> Page {
     let head =
         ["peers", "mode", "r", "paper's protocol, messages /s", "ours, messages /s", "bytes /s"];
     let text = format!(
-        "Messages per peer and second when nobody comes, goes or looks anything up, with the paper's \
+        "Messages per peer and second when nobody comes, goes or looks anything up, with the \
+         paper's \
          rounds of\n15 to 45 s. The paper gives no figure: its column is what its protocol needs, \
          four messages for the\nsuccessor and a lookup of ½ log2 N steps for one finger in each \
          round. Bytes are those of frames, with 40\nfor each peer that is named (key and address); \
@@ -155,11 +156,15 @@ pub(super) fn latency() -> Page {
         vec![kept.to_string(), iterative.to_string(), recursive.to_string()]
     });
     let text = format!(
-        "2^14 peers in a cube; a message takes as long as it is far, 66 ms on average. *Stretch* is a \
-         lookup's\ntime, with the owner's own answer, beside a round trip to the owner. *Fast* asks \
+        "2^14 peers in a cube; a message takes as long as it is far, 66 ms on average. *Stretch* \
+         is a \
+         lookup's\ntime, with the owner's own answer, beside a round trip to the owner. *Fast* \
+          asks \
          three peers at a time,\nremembers 256 for a minute, takes the nearest of eight for each \
-         finger, and asks whoever it takes for\nthe owner at once; each peer looks something up every \
-         two seconds.\n\n{}\nPublished (Table IV, 2^16 peers in a cube), by successors kept for each \
+         finger, and asks whoever it takes for\nthe owner at once; each peer looks something up \
+          every \
+         two seconds.\n\n{}\nPublished (Table IV, 2^16 peers in a cube), by successors kept for \
+          each \
          finger:\n\n{}",
         table(&head, rows),
         table(&["kept", "iterative", "recursive"], published)

@@ -43,9 +43,11 @@ pub(super) fn failures() -> Page {
         "of lookups",
     ];
     let text = format!(
-        "1000 peers, lists of 20. A share of them dies at once; nobody stabilizes after that. Table \
+        "1000 peers, lists of 20. A share of them dies at once; nobody stabilizes after that. \
+         Table \
          II of the\npaper, where no lookup failed. Ours has fewer timeouts as a peer remembers who \
-         did not answer it; an\nowner that its predecessor names and that is dead is counted apart. \
+         did not answer it; an\nowner that its predecessor names and that is dead is counted \
+          apart. \
          A peer is dead if it has not\nanswered after 2 s (500 ms in the paper, which says nothing \
          of answers that are only late).\n\n{}",
         table(&head, rows)
@@ -109,10 +111,13 @@ pub(super) fn churn() -> Page {
     ];
     let text = format!(
         "About 1000 peers, lists of 20, one lookup a second, each peer stabilizes every 15 to 45 s \
-         and refreshes\none finger then; delays are exponential with a mean of 50 ms, and a peer is \
-         dead after 500 ms: the\nparameters of Table III. Leavers hand over. Upkeep is per peer and \
+         and refreshes\none finger then; delays are exponential with a mean of 50 ms, and a peer \
+          is \
+         dead after 500 ms: the\nparameters of Table III. Leavers hand over. Upkeep is per peer \
+          and \
          second, all messages that no lookup\ncaused.\n\nA lookup *failed* if it came to nothing, \
-         or if the peer that it named was at no moment between question\nand answer the owner of the \
+         or if the peer that it named was at no moment between question\nand answer the owner of \
+          the \
          key by a sorted list of all members. A peer is a member from the moment it\nsays that it \
          has joined until it begins to leave; while it joins or leaves, itself and its successor \
          are\nboth right. Questions of peers that left before the answer are not counted.\n\n{}",
@@ -167,10 +172,12 @@ pub(super) fn liars() -> Page {
     let head = ["liars", "right, 1 way", "2 ways", "4 ways", "8 ways", "messages, 1 way", "8 ways"];
     let text = format!(
         "The share of right lookups among 1000 peers, in percent, when some lie: a third of the \
-         liars say that\nevery key is their own, a third name each other, a third say nothing. They \
+         liars say that\nevery key is their own, a third name each other, a third say nothing. \
+          They \
          lie so that no rule of places\ngives them away. A lookup on several ways takes the owner \
          that stands closest to the key: a lie can only\nname somebody further away, so one honest \
-         way is enough, if it gets through. A liar that really keeps\nthe key counts as right.\n\n{}",
+         way is enough, if it gets through. A liar that really keeps\nthe key counts as \
+          right.\n\n{}",
         table(&head, rows)
     );
     let lines = ["1 way", "2 ways", "4 ways", "8 ways"].into_iter().zip(&columns);

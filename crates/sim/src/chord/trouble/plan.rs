@@ -10,8 +10,6 @@ use potluck_proto::directory::chord::Params;
 const GROWN: u64 = 40_000_000;
 /// After this nothing goes wrong any more.
 const QUIET: u64 = 200_000_000;
-/// So long a peer is down in an orderly world: longer than it is held for dead.
-const AWAY_MS: u64 = 25_000;
 
 /// All that is decided before a run.
 #[derive(Clone, Debug)]
@@ -41,8 +39,8 @@ pub struct Plan {
 /// What is expected of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Who is silent is dead, and nobody dies whom the others cannot do without: the circle's
-    /// invariant holds at every moment.
+    /// Who is silent is dead and stays so, and nobody dies whom the others cannot do without: the
+    /// circle's invariant holds at every moment.
     Orderly,
     /// Anything: the circle is whole again some time after it.
     Wild,
@@ -98,7 +96,7 @@ impl Plan {
         let most = params.call_time.as_micros() as u64 * if wild { 3 } else { 1 } / 5;
         let delay = Duration::from_micros(1000 + dice.below(most / 2));
         let more = Duration::from_micros(dice.below(most / 2));
-        let peers = (0..count).map(|peer| any_start(peer, &mut dice)).collect();
+        let peers = (0..count).map(|peer| any_start(peer, wild, &mut dice)).collect();
         Plan {
             seed,
             kind,
@@ -131,11 +129,13 @@ fn any_params(dice: &mut Dice) -> Params {
     }
 }
 
-fn any_start(peer: u32, dice: &mut Dice) -> (Time, Vec<u32>) {
+fn any_start(peer: u32, wild: bool, dice: &mut Dice) -> (Time, Vec<u32>) {
     if peer == 0 {
         return (Time(1000), Vec::new());
     }
-    let at = Time(100_000 + dice.below(GROWN - 200_000));
+    // In an orderly world nobody comes back, so some come late.
+    let late = !wild && dice.chance(1, 3);
+    let at = Time(100_000 + dice.below(if late { QUIET - 20_000_000 } else { GROWN }));
     let mut known = vec![0];
     known.extend((0..dice.below(3)).map(|_| dice.below(u64::from(peer)) as u32));
     (at, known)
@@ -145,20 +145,18 @@ fn any_faults(count: u32, wild: bool, dice: &mut Dice) -> Vec<(Time, Fault)> {
     let mut faults = Vec::new();
     for _ in 0..2 + dice.below(14) {
         let at = Time(5_000_000 + dice.below(QUIET - 60_000_000));
-        // Only in a wild world is somebody back before everybody has noticed that it was away.
-        let away = if wild { 200 } else { AWAY_MS } + dice.below(50_000);
-        let later = at + Duration::from_millis(away);
+        let later = at + Duration::from_millis(200 + dice.below(50_000));
         let peer = any(count, dice);
         match dice.below(if wild { 10 } else { 5 }) {
             0..=2 => {
                 faults.push((at, Fault::Crash(peer, dice.chance(1, 2))));
-                if !dice.chance(1, 4) {
+                if wild && !dice.chance(1, 4) {
                     faults.push((later, Fault::Restart(peer, any(count, dice))));
                 }
             }
             3 | 4 => {
                 faults.push((at, Fault::Leave(peer)));
-                if dice.chance(1, 2) {
+                if wild && dice.chance(1, 2) {
                     faults.push((later, Fault::Restart(peer, any(count, dice))));
                 }
             }

@@ -1,4 +1,5 @@
-//! When nothing goes wrong any more: how soon everything is as it should be, and whether it then is.
+//! When nothing goes wrong any more: how soon everything is as it should be, and whether it then
+//! is.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -85,6 +85,9 @@ pub(super) struct Run<'a> {
     pub(super) is_quiet: bool,
     /// Whether there were once as many principals as are needed.
     grown: bool,
+    /// Since when each is a member.
+    since: BTreeMap<Spot, Time>,
+    leavers: BTreeSet<Spot>,
     looked: Time,
 }
 
@@ -109,6 +112,8 @@ impl<'a> Run<'a> {
             serial: 0,
             is_quiet: false,
             grown: false,
+            since: BTreeMap::new(),
+            leavers: BTreeSet::new(),
             looked: Time::ZERO,
         }
     }
@@ -154,7 +159,9 @@ impl<'a> Run<'a> {
     /// Something has happened to a peer: takes note, and judges what must hold at every moment.
     fn after(&mut self, spot: Spot) {
         let before = self.views.0.get(&spot);
-        let now = self.player.machine(spot).filter(|machine| machine.is_joined());
+        let now = self.player.machine(spot).filter(|machine| {
+            machine.is_joined() || self.views.0.contains_key(&spot) && self.comes(spot)
+        });
         let same = match (before, now) {
             (None, None) => true,
             (Some(view), Some(machine)) => {
@@ -164,9 +171,14 @@ impl<'a> Run<'a> {
         };
         if !same {
             match now.map(view) {
-                Some(view) => self.views.0.insert(spot, view),
-                None => self.views.0.remove(&spot),
-            };
+                Some(view) => {
+                    let named: Vec<Spot> =
+                        view.predecessor.iter().chain(&view.successors).copied().collect();
+                    self.admit(spot, view);
+                    self.admit_named(&named);
+                }
+                None => self.forget(spot),
+            }
             self.judge_ring();
         }
         for (_, spot, event) in std::mem::take(&mut self.player.beside.told) {
@@ -184,9 +196,42 @@ impl<'a> Run<'a> {
         self.wrong(faults);
     }
 
-    /// Principals that there must be.
+    /// Principals that there must be. Who came just now is not known to everybody yet.
     fn needed(&self) -> usize {
-        if self.grown { self.plan.params.successors + 1 } else { 1 }
+        let now = self.player.now();
+        let needed = self.plan.params.successors + 1;
+        // News goes around by one list entry in each round.
+        let known = self.plan.params.stabilize.1 * needed as u32;
+        let settled = self.since.values().filter(|since| now.since(**since) > known).count();
+        if self.grown { needed.min(settled) } else { 1 }
+    }
+
+    fn admit(&mut self, spot: Spot, view: View) {
+        self.since.entry(spot).or_insert(self.player.now());
+        self.views.0.insert(spot, view);
+    }
+
+    /// Whoever comes is a member as soon as one that is has taken it into its tables.
+    fn admit_named(&mut self, named: &[Spot]) {
+        for spot in named {
+            if !self.views.0.contains_key(spot)
+                && self.comes(*spot)
+                && let Some(machine) = self.player.machine(*spot)
+            {
+                self.admit(*spot, view(machine));
+            }
+        }
+    }
+
+    /// Whether a peer is about to come in, and has its list. Who leaves is no member any more.
+    fn comes(&self, spot: Spot) -> bool {
+        let has_list = |machine: &Peer| !machine.is_joined() && !machine.successors().is_empty();
+        !self.leavers.contains(&spot) && self.player.machine(spot).is_some_and(has_list)
+    }
+
+    fn forget(&mut self, spot: Spot) {
+        self.views.0.remove(&spot);
+        self.since.remove(&spot);
     }
 
     pub(super) fn wrong(&mut self, faults: impl IntoIterator<Item = String>) {
@@ -225,6 +270,7 @@ impl<'a> Run<'a> {
                 let alone =
                     self.player.machine(spot).is_none_or(|peer| peer.successors().is_empty());
                 self.die(spot, alone);
+                self.records.left();
                 self.player.beside.wipe(spot);
             }
             Event::Put { id, results } => self.settled(id, &results),
@@ -311,7 +357,8 @@ impl<'a> Run<'a> {
             self.records.failed(spot, &self.player.beside.holders);
         }
         self.player.kill(spot);
-        self.views.0.remove(&spot);
+        self.leavers.remove(&spot);
+        self.forget(spot);
         // What it was asked comes to nothing.
         self.report.events.insert("Died".to_owned());
     }
@@ -356,6 +403,7 @@ impl<'a> Run<'a> {
     fn leave(&mut self, spot: Spot) {
         let on = self.views.0.contains_key(&spot);
         if on && (self.plan.kind == Kind::Wild || self.can_spare(spot)) {
+            self.leavers.insert(spot);
             self.player.hand(spot, Input::Command(Command::Leave));
             self.after(spot);
         }
@@ -425,7 +473,8 @@ impl<'a> Run<'a> {
                     let copies = u32::from(*copies);
                     faults.extend(self.records.acknowledged(name, copies, said, holders).err());
                 }
-                Err(reject) if self.is_quiet => {
+                // Somebody else may have put something newer meanwhile.
+                Err(reject) if self.is_quiet && *reject != Reject::Stale => {
                     faults.push(format!("in quiet {at:?} was refused: {reject:?}"));
                 }
                 Err(_) => {}

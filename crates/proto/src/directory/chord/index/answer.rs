@@ -174,11 +174,10 @@ impl<'a> Shelf<'a> {
     }
 
     fn deposits(&self) -> impl Iterator<Item = &'a Signed<super::record::Deposit>> {
-        let all = self.records.iter().filter_map(|record| match record {
+        self.records.iter().filter_map(|record| match record {
             Record::Deposit(stored) => Some(&stored.deposit),
             _ => None,
-        });
-        all.filter(|deposit| !deposit.value.removed)
+        })
     }
 
     /// The numbers of all records of shares; nothing if no others stand elsewhere.

@@ -154,7 +154,7 @@ pub struct Deposit {
     pub size: u64,
     /// Whether it is a folder.
     pub kind: EntryKind,
-    /// How many peers are to keep it, at most [`limits::DEPOSIT_COPIES`].
+    /// How many others are to keep it, at most [`limits::DEPOSIT_COPIES`].
     pub copies: u8,
     /// Counts what this peer has signed.
     pub sequence: u64,

@@ -108,7 +108,8 @@ impl Value for Record {
 
     fn copies(&self) -> Option<u8> {
         match self {
-            Self::Deposit(stored) => Some(stored.deposit.value.copies),
+            // Whoever put it there may be one of those who keep its key, and is no copy.
+            Self::Deposit(stored) => Some(stored.deposit.value.copies.saturating_add(1)),
             _ => None,
         }
     }

@@ -50,7 +50,7 @@ fn a_peer_and_a_name_are_found() {
 }
 
 #[test]
-fn stored_files_are_listed_until_they_are_taken_back() {
+fn stored_files_are_listed_and_that_they_were_taken_back_too() {
     let mut circle = Circle::new();
     let key = SecretKey::from_seed([1; 32]);
     let deposit = Deposit {
@@ -68,14 +68,16 @@ fn stored_files_are_listed_until_they_are_taken_back() {
     let put = |deposit: &Deposit| deposit_put(&NETWORK, Signed::sign(&key, deposit.clone()));
     let at = put(&deposit).0;
     let ask = |circle: &mut Circle| match circle.ask(at, Question::Deposits).told {
-        Told::Deposits(list) => list.len(),
+        Told::Deposits(list) => {
+            list.iter().map(|one| (one.value.sequence, one.value.removed)).collect::<Vec<_>>()
+        }
         other => panic!("{other:?}"),
     };
     circle.put(vec![put(&deposit)]);
-    assert_eq!(ask(&mut circle), 1);
+    assert_eq!(ask(&mut circle), [(5, false)]);
     let removed = Deposit { sequence: 6, removed: true, ..deposit.clone() };
     circle.put(vec![put(&removed)]);
-    assert_eq!(ask(&mut circle), 0);
+    assert_eq!(ask(&mut circle), [(6, true)]);
     let (at, old) = put(&deposit);
     assert_eq!(circle.put_one(at, old), Err(Reject::Stale));
 }

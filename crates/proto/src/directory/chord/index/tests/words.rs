@@ -1,6 +1,7 @@
 //! Searches, as the contract of all directories tells them, and what is only so on a circle.
 
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, Strategy, prop};
+use proptest::{prop_assert_eq, proptest};
 
 use super::{
     Announced, Circle, ContentId, NETWORK, Person, Query, Search, file, folder, names, query,
@@ -234,7 +235,8 @@ proptest! {
         circle.put(ann.publish(1, &what));
         let wanted = read(&asked);
         let fits = |path: &str| wanted.fits([path, &share, "tag"]);
-        let mut expected: Vec<&str> = names.iter().map(String::as_str).filter(|n| fits(n)).collect();
+        let all = names.iter().map(String::as_str);
+        let mut expected: Vec<&str> = all.filter(|n| fits(n)).collect();
         if fits("") {
             expected.push(&share);
         }
