@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use potluck_base::{NetworkId, PeerId, limits};
@@ -15,6 +16,11 @@ use tokio::time::Instant;
 
 use super::heart::Heart;
 use crate::peers::{FrameListener, Linked};
+
+/// Pause between two looks which links are not needed.
+const TIDY_EVERY: Duration = Duration::from_secs(15);
+/// How long changes beside us are gathered before it is written down who is there.
+const SAVE_AFTER: Duration = Duration::from_millis(200);
 
 /// Where all members of all circles are heard.
 #[derive(Default)]
@@ -124,5 +130,27 @@ impl FrameListener for Circles {
                 heart.met(linked).await;
             }
         })
+    }
+}
+
+/// Lets links go that nobody needs, and writes down where members are: soon after it changes, for
+/// a device may lose its power at any time.
+pub(super) async fn tidy(heart: Arc<Heart>, circles: Arc<Circles>) {
+    let network = heart.network();
+    let mut next = Instant::now() + TIDY_EVERY;
+    loop {
+        tokio::select! {
+            () = heart.turned.notified() => {
+                tokio::time::sleep(SAVE_AFTER).await;
+                heart.save_contacts().await;
+            }
+            () = tokio::time::sleep_until(next) => {
+                next = Instant::now() + TIDY_EVERY;
+                let near = heart.near().await;
+                let elsewhere = |peer| circles.is_needed_elsewhere(&network, peer);
+                heart.lines.tidy(near, elsewhere).await;
+                heart.save_contacts().await;
+            }
+        }
     }
 }
