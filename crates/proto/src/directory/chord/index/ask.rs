@@ -92,7 +92,7 @@ pub enum Told {
         /// Whether there are more behind the last.
         more: bool,
     },
-    /// Who has put a file into the network, those who took it back left out.
+    /// Who has put a file into the network, and who of them has taken it back.
     Deposits(
         #[serde(deserialize_with = "bounded::list::<_, _, { limits::PROVIDERS }>")]
         Vec<Signed<Deposit>>,
