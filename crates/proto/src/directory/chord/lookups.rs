@@ -70,6 +70,9 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         {
             let owners = self.tables.successors().to_vec();
             let claim = Claim { predecessor: self.own, owners, hops: 0, sure: false };
+            if let Some(lookup) = self.lookups.get_mut(&id) {
+                lookup.ways.truncate(1);
+            }
             return self.claimed(now, (id, 0), claim, out);
         }
         let mut contacts = Vec::new();
@@ -175,7 +178,12 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             if lookup.ways[way].in_flight >= parallel {
                 return;
             }
-            let Some(at) = lookup.ways[way].next() else { break };
+            let Some(at) = lookup.ways[way].next(key) else {
+                if self.refill(now, (id, way)) {
+                    continue;
+                }
+                break;
+            };
             let peer = lookup.ways[way].pool[at].peer;
             let elsewhere = |(other, asked): (usize, &Way<P>)| {
                 let new = |one: &Candidate<P>| one.stands == Stands::New;
@@ -186,13 +194,24 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                 lookup.ways[way].pool[at].stands = Stands::Dead;
                 continue;
             }
-            let without = lookup.ways[way].dead.clone();
-            lookup.ways[way].pool[at].stands = Stands::Asked(without.len());
-            lookup.ways[way].in_flight += 1;
+            let (peer, without) = lookup.ways[way].ask(key, at);
             let body = Request::Next { key, want: CONTACTS as u8, without };
             self.call(now, peer, Purpose::Step { lookup: id, way }, body, out);
         }
         self.end_way(now, (id, way), out);
+    }
+
+    /// All that were to be asked first are dead: whoever else is in our tables is asked.
+    fn refill(&mut self, now: Time, (id, way): (u64, usize)) -> bool {
+        let Some(lookup) = self.lookups.get_mut(&id) else { return false };
+        let own = !matches!(lookup.purpose, For::Join | For::Merge);
+        if !own || lookup.ways[way].in_flight > 0 {
+            return false;
+        }
+        let mut contacts = Vec::new();
+        self.tables.closest_before(lookup.key, CONTACTS, now, &mut contacts);
+        let key = lookup.key;
+        contacts.into_iter().fold(false, |any, peer| lookup.ways[way].add(key, peer, 1) || any)
     }
 
     /// Nobody is left to ask on a way, unless it is ourselves: those who stood between us and the
@@ -351,8 +370,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             {
                 let mut owners = vec![peer];
                 owners.extend(claim.owners);
-                at.claim = Some(Claim { owners, ..claim });
-                self.call(now, peer, Purpose::Confirm { lookup: id, way }, Request::State, out);
+                self.claimed(now, (id, way), Claim { owners, sure: false, ..claim }, out);
             }
             _ => {
                 let mut owners = vec![from];
@@ -383,13 +401,12 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         at.hop(peer, None, claim.hops + 1);
         at.dead_owners += 1;
         at.confirms += 1;
-        claim.owners.retain(|owner| *owner != peer && *owner != self.own);
-        match claim.owners.first().copied() {
-            Some(owner) if at.confirms < CONFIRMS => {
-                at.claim = Some(claim);
-                self.call(now, owner, Purpose::Confirm { lookup: id, way }, Request::State, out);
-            }
-            _ => self.walk(now, id, out),
+        claim.owners.retain(|owner| *owner != peer);
+        if at.confirms < CONFIRMS && !claim.owners.is_empty() {
+            // It may be ourselves.
+            self.claimed(now, (id, way), claim, out);
+        } else {
+            self.walk(now, id, out);
         }
     }
 

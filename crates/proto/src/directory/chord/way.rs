@@ -8,6 +8,8 @@ use super::{Found, Hop, OnRing, RingId};
 
 /// Peers that one way keeps in mind, asked or not.
 const POOL: usize = 64;
+/// Dead peers that one way keeps in mind.
+const DEAD: usize = 256;
 
 /// One way of a lookup.
 pub(super) struct Way<P> {
@@ -72,16 +74,18 @@ impl<P: OnRing> Way<P> {
         }
     }
 
-    /// Puts a peer where it belongs: the closest before the key first.
-    pub(super) fn add(&mut self, key: RingId, peer: P, depth: u32) {
+    /// Puts a peer where it belongs: the closest before the key first. False if it is there.
+    pub(super) fn add(&mut self, key: RingId, peer: P, depth: u32) -> bool {
         let closeness = |peer: &P| peer.ring_id().distance_to(key);
         let here = closeness(&peer);
         let at = self.pool.partition_point(|other| closeness(&other.peer) < here);
         let known = self.pool.get(at).is_some_and(|other| other.peer == peer);
-        if !known && at < POOL {
+        let new = !known && at < POOL;
+        if new {
             self.pool.insert(at, Candidate { peer, depth, stands: Stands::New });
             self.pool.truncate(POOL);
         }
+        new
     }
 
     pub(super) fn hop(&mut self, peer: P, took: Option<Duration>, depth: u32) {
@@ -108,9 +112,27 @@ impl<P: OnRing> Way<P> {
     /// Somebody is dead, or held for dead.
     pub(super) fn note_dead(&mut self, peer: P) {
         let place = peer.ring_id();
-        if self.dead.len() < limits::RING_CONTACTS && !self.dead.contains(&place) {
+        if self.dead.len() < DEAD && !self.dead.contains(&place) {
             self.dead.push(place);
         }
+    }
+
+    /// The dead between a peer and the key: it need not name them again.
+    fn dead_behind(&self, key: RingId, peer: P) -> impl Iterator<Item = RingId> {
+        let from = peer.ring_id();
+        self.dead.iter().copied().filter(move |place| place.is_between(from, key))
+    }
+
+    /// The peer to ask next, told of the dead that it may name.
+    pub(super) fn ask(&mut self, key: RingId, at: usize) -> (P, Vec<RingId>) {
+        let peer = self.pool[at].peer;
+        let mut without: Vec<RingId> = self.dead_behind(key, peer).collect();
+        self.pool[at].stands = Stands::Asked(without.len());
+        self.in_flight += 1;
+        // Those closest to the key are the ones that would be named.
+        without.sort_unstable_by_key(|place| place.distance_to(key));
+        without.truncate(limits::RING_CONTACTS);
+        (peer, without)
     }
 
     /// Whether an owner that was silent may be asked once more; it may not a second time.
@@ -125,10 +147,10 @@ impl<P: OnRing> Way<P> {
     }
 
     /// The closest that is still to be asked, or to be asked again as it named somebody dead.
-    pub(super) fn next(&self) -> Option<usize> {
+    pub(super) fn next(&self, key: RingId) -> Option<usize> {
         self.pool.iter().position(|other| match other.stands {
             Stands::New => true,
-            Stands::Answered(with) => with < self.dead.len(),
+            Stands::Answered(with) => with < self.dead_behind(key, other.peer).count(),
             Stands::Asked(_) | Stands::Dead => false,
         })
     }

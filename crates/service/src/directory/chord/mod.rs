@@ -39,7 +39,7 @@ use potluck_proto::directory::tracker::{Denial, Nick, Query, Reply, Request};
 use potluck_proto::directory::words::tokens;
 use potluck_store::Store;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::core::Core;
@@ -73,12 +73,8 @@ const LETTERS: usize = 3;
 const HAPPENINGS_QUEUED: usize = 64;
 /// Names that wait to be taken.
 const RENAMES_QUEUED: usize = 4;
-/// Pause between two looks which links are not needed.
-const TIDY_EVERY: Duration = Duration::from_secs(15);
 /// How long those who hold a stored file are looked for, beside others who have it.
 const HOLDERS_TIME: Duration = Duration::from_secs(3);
-/// How long changes beside us are gathered before it is written down who is there.
-const SAVE_AFTER: Duration = Duration::from_millis(200);
 /// How long going in order may take when this node stops.
 const STOP_TIME: Duration = Duration::from_secs(2);
 
@@ -206,7 +202,7 @@ impl ChordDirectory {
         until(Box::pin(life.run()));
         until(Box::pin(Arc::clone(&self.publisher).run()));
         until(Box::pin(Arc::clone(&self.heart.keeper).run()));
-        until(Box::pin(tidy(Arc::clone(&self.heart), Arc::clone(&self.circles))));
+        until(Box::pin(circles::tidy(Arc::clone(&self.heart), Arc::clone(&self.circles))));
     }
 
     /// How this node stands on the circle.
@@ -343,28 +339,6 @@ fn params(kind: &DirectoryKind) -> Params {
             Params { replicas: usize::from(*replicas), ..Params::live() }
         }
         DirectoryKind::Tracker { .. } => Params::live(),
-    }
-}
-
-/// Lets links go that nobody needs, and writes down where members are: soon after it changes, for
-/// a device may lose its power at any time.
-async fn tidy(heart: Arc<Heart>, circles: Arc<Circles>) {
-    let network = heart.network();
-    let mut next = Instant::now() + TIDY_EVERY;
-    loop {
-        tokio::select! {
-            () = heart.turned.notified() => {
-                tokio::time::sleep(SAVE_AFTER).await;
-                heart.save_contacts().await;
-            }
-            () = tokio::time::sleep_until(next) => {
-                next = Instant::now() + TIDY_EVERY;
-                let near = heart.near().await;
-                let elsewhere = |peer| circles.is_needed_elsewhere(&network, peer);
-                heart.lines.tidy(near, elsewhere).await;
-                heart.save_contacts().await;
-            }
-        }
     }
 }
 
