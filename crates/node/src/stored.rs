@@ -27,10 +27,10 @@ impl NodeHandle {
         what: StoreCommand,
         events: &Events,
     ) -> Result<Reply, ApiError> {
-        let network = self.circle_network(what.network.as_deref(), "store is")?;
         for path in &what.paths {
             is_file(path)?;
         }
+        let network = self.circle_network(what.network.as_deref(), "store is")?;
         let mut files = Vec::new();
         for path in what.paths {
             let put = Put { path, network, copies: what.copies };
