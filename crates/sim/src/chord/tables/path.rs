@@ -30,6 +30,18 @@ fn points(reports: &[Report]) -> Vec<(f64, f64)> {
     reports.iter().map(|report| (f64::from(report.nodes), report.hops_mean)).collect()
 }
 
+/// The columns of the table of path lengths.
+const PATH_HEAD: [&str; 8] = [
+    "peers",
+    "published",
+    "ours, r = 1",
+    "ours, r = 8",
+    "½ log2 N",
+    "messages, r = 8",
+    "fast",
+    "its messages",
+];
+
 /// Figure 10a of the paper, and on.
 pub(super) fn path_length() -> Page {
     let sizes: Vec<u32> = (3..=20).map(|log2| 1 << log2).collect();
@@ -65,16 +77,6 @@ pub(super) fn path_length() -> Page {
             fast.map_or("–".into(), |fast| format!("{:.1}", fast.messages_per_lookup)),
         ]
     });
-    let head = [
-        "peers",
-        "published",
-        "ours, r = 1",
-        "ours, r = 8",
-        "½ log2 N",
-        "messages, r = 8",
-        "fast",
-        "its messages",
-    ];
     let text = format!(
         "Mean of the peers that a lookup asks, with the 1st and 99th percentile. Counted as in the \
          paper: from\nthe first peer that is asked to the one before the owner, at least one; the \
@@ -83,7 +85,7 @@ pub(super) fn path_length() -> Page {
          *Fast* asks three at a time and remembers 256 peers\nfor a minute ({WARM} lookups of each \
          peer came before, one every two seconds); a first question goes to\nwhoever may be the \
          owner by what is remembered.\n\n{}\nFailed lookups: {}.\n",
-        table(&head, rows),
+        table(&PATH_HEAD, rows),
         one.iter().chain(&live).chain(&fast).map(|report| report.failed).sum::<u64>()
     );
     let published: Vec<(f64, f64)> =

@@ -72,6 +72,19 @@ pub(super) fn failures() -> Page {
     Page { title: "Simultaneous failures", text, plots: vec![("failures", plot.svg())] }
 }
 
+/// The columns of the table of churn.
+const CHURN_HEAD: [&str; 9] = [
+    "joins = leaves /s",
+    "published path",
+    "ours",
+    "published timeouts",
+    "ours",
+    "published failed of 10,000",
+    "ours",
+    "upkeep: messages, bytes /s",
+    "ours failed of 10,000 if all leavers crash",
+];
+
 /// Table III of the paper.
 pub(super) fn churn() -> Page {
     let rows_of = |crashes: bool, seeds: u64| {
@@ -98,30 +111,18 @@ pub(super) fn churn() -> Page {
                 format!("{:.1}", per_ten_thousand(crash)),
             ]
         });
-    let head = [
-        "joins = leaves /s",
-        "published path",
-        "ours",
-        "published timeouts",
-        "ours",
-        "published failed of 10,000",
-        "ours",
-        "upkeep: messages, bytes /s",
-        "ours failed of 10,000 if all leavers crash",
-    ];
     let text = format!(
         "About 1000 peers, lists of 20, one lookup a second, each peer stabilizes every 15 to 45 s \
          and refreshes\none finger then; delays are exponential with a mean of 50 ms, and a peer \
-          is \
-         dead after 500 ms: the\nparameters of Table III. Leavers hand over. Upkeep is per peer \
-          and \
-         second, all messages that no lookup\ncaused.\n\nA lookup *failed* if it came to nothing, \
+         is dead after 500 ms: the\nparameters of Table III. Leavers hand over. Upkeep is per peer \
+         and second, all messages that no lookup\ncaused.\n\nA lookup *failed* if it came \
+         to nothing, \
          or if the peer that it named was at no moment between question\nand answer the owner of \
-          the \
-         key by a sorted list of all members. A peer is a member from the moment it\nsays that it \
+         the key by a sorted list of all members. A peer is a member from the moment \
+         it\nsays that it \
          has joined until it begins to leave; while it joins or leaves, itself and its successor \
          are\nboth right. Questions of peers that left before the answer are not counted.\n\n{}",
-        table(&head, rows)
+        table(&CHURN_HEAD, rows)
     );
     let ours = |reports: &[Report], of: &dyn Fn(&Report) -> f64| {
         reports.iter().map(|report| (report.churn, of(report))).collect::<Vec<(f64, f64)>>()
