@@ -211,7 +211,11 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         let mut contacts = Vec::new();
         self.tables.closest_before(lookup.key, CONTACTS, now, &mut contacts);
         let key = lookup.key;
-        contacts.into_iter().fold(false, |any, peer| lookup.ways[way].add(key, peer, 1) || any)
+        let mut any = false;
+        for peer in contacts {
+            any |= lookup.ways[way].add(key, peer, 1);
+        }
+        any
     }
 
     /// Nobody is left to ask on a way, unless it is ourselves: those who stood between us and the
