@@ -156,16 +156,18 @@ impl Book {
         let (mut used, mut files) = (self.used(), self.held.len());
         let mut gone = Vec::new();
         let mut spare = spare.into_iter();
-        while used.saturating_add(more) > self.quota || files >= limits::HELD_FILES {
+        loop {
+            let full = used.checked_add(more).is_none_or(|all| all > self.quota);
+            if !full && files < limits::HELD_FILES {
+                return Ok(gone);
+            }
             let Some((id, line)) = spare.next() else {
-                let full = used.saturating_add(more) > self.quota;
                 return Err(if full { NoRoom::Full(self.quota) } else { NoRoom::TooMany });
             };
             used = used.saturating_sub(line.bytes);
             files -= 1;
             gone.push(*id);
         }
-        Ok(gone)
     }
 
     /// Says whether a content may go when room is needed.
