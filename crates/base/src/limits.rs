@@ -248,6 +248,9 @@ pub const DEPOSIT_LIFETIME: Duration = RECORD_LIFETIME;
 /// Copies of one stored file: those who are to have one stand behind the owner of its key, and a
 /// peer knows about so many.
 pub const DEPOSIT_COPIES: u8 = 8;
+/// Members behind those who are to have a copy that know of a stored file, for when some of those
+/// cannot hold it.
+pub const DEPOSIT_SPARES: usize = 2;
 /// Words of one path under which it can be found; names have about five.
 pub const RING_WORDS: usize = 64;
 /// Records into which the entries of one page under one key may be cut.

@@ -17,7 +17,7 @@ use potluck_service::ServiceError;
 use potluck_service::fetch::Fetch;
 use potluck_service::stored::{CopyState, Step};
 use potluck_store::{Audience, DownloadPlan, HeldClaim, OnExists, PlanKind};
-use stored_scene::{Keeper, Kind, Ring, deposit, holders, keeper, keeper_of, open};
+use stored_scene::{Keeper, Kind, Ring, deposit, holders, keeper, keeper_of, open, sorted};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -28,12 +28,6 @@ const DAN: u8 = 12;
 const EMA: u8 = 13;
 const FAY: u8 = 14;
 const EVE: u8 = 66;
-
-fn sorted(who: &[u8]) -> Vec<potluck_base::PeerId> {
-    let mut peers: Vec<_> = who.iter().map(|who| peer(*who)).collect();
-    peers.sort_unstable();
-    peers
-}
 
 /// Fetches a content as any member does who was told who may have it.
 async fn get(who: &Keeper, content: ContentId, size: u64, from: &[u8]) -> Vec<u8> {
@@ -131,35 +125,6 @@ fn a_repair_makes_what_is_missing_and_says_how_many() {
         assert_eq!((files.len(), files[0].why.clone()), (1, None));
         assert_eq!(holders(&files[0]), sorted(&[BEN, CID]));
         assert!(made >= 1 && cid.holds(&put.content) && ben.holds(&put.content));
-    });
-}
-
-#[test]
-fn whoever_is_full_says_so_and_the_others_have_it() {
-    story(async {
-        let (net, ring) = (MemoryNet::new(), Ring::new());
-        let ann = keeper(&net, &ring, ANN).await;
-        let quota = |quota| Kind { quota, ..Kind::default() };
-        let home = || TempDir::new().unwrap();
-        let ben = keeper_of(&net, &ring, BEN, quota(0), home()).await;
-        let cid = keeper_of(&net, &ring, CID, quota(15_000), home()).await;
-        let dan = keeper(&net, &ring, DAN).await;
-        ring.stand(&[BEN, CID, DAN, ANN]);
-        let (path, _) = ann.write("large", 10_000);
-        let put = ann.put(&path, 3).await.0.unwrap();
-        assert_eq!(holders(&put), sorted(&[DAN]));
-        let why = put.why.unwrap();
-        assert!(why.contains("holds nothing for others"), "{why}");
-        assert!(why.contains("larger than what one member may fill"), "{why}");
-        assert!(!ben.holds(&put.content) && !cid.holds(&put.content) && dan.holds(&put.content));
-        ring.stand(&[BEN, CID]);
-        let (path, bytes) = ann.write("other", 9000);
-        let failed = ann.put(&path, 2).await.0.unwrap_err();
-        assert!(matches!(failed, ServiceError::NoCopies { .. }), "{failed}");
-        let listed = ann.stored.list(None).await.unwrap();
-        assert_eq!(listed.files.len(), 1, "what has no copy is as if it had not been tried");
-        assert!(ann.fetcher.store.audience(&hash(&bytes)).unwrap().is_none());
-        assert!(ring.records().iter().any(|one| one.value.removed));
     });
 }
 

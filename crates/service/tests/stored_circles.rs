@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use circle_scene::{Group, Member, key, story, until};
-use potluck_base::{ContentId, PeerId, RelPath};
+use potluck_base::{ContentId, NetworkId, PeerId, RelPath};
 use potluck_content::{Ticket, TicketKind};
+use potluck_proto::directory::tracker::Query;
 use potluck_service::fetch::{Fetch, Fetcher};
 use potluck_service::networks::Place;
 use potluck_service::stored::{CopyState, Deposit, Pace, Parts, Put, StoredService};
@@ -76,6 +77,13 @@ fn holds(member: &Member, content: &ContentId) -> bool {
     folder.join(name.as_str()).exists()
 }
 
+/// How many of those who have what a word finds are there, and how many there are.
+async fn available(who: &Member, network: &NetworkId, words: &str) -> Option<(u32, u32)> {
+    let query = Query { words: words.to_owned(), limit: 5, ..Query::default() };
+    let found = who.directory(network).search(query).await.ok()?;
+    found.groups.first().map(|group| (group.online, group.providers))
+}
+
 /// Fetches a content from whom the directory names.
 async fn get(group: &Group, who: &Keeper, content: ContentId, size: u64) -> Vec<u8> {
     let folder = TempDir::new().unwrap();
@@ -127,6 +135,11 @@ fn a_stored_file_outlives_its_publisher_and_a_holder() {
         })
         .await;
         let other = *left.iter().find(|at| !holds(&group.members[**at], &content)).unwrap();
+        // Whoever searches sees that it can be had: from two of three who have it.
+        until("a search counts those who hold it", || async {
+            available(&group.members[other], &group.network, "notes").await == Some((2, 3))
+        })
+        .await;
         assert!(get(&group, &keepers[other], content, 400_000).await == bytes);
     });
 }

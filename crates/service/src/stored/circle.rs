@@ -50,10 +50,3 @@ pub trait Circles: Send + Sync {
     /// All of them.
     fn all(&self) -> Vec<Arc<dyn Circle>>;
 }
-
-/// Who of those who keep a key are to have a copy of a content: the first of them, without whoever
-/// published it, as its own file does not count.
-pub(super) fn holders(keepers: &[PeerId], deposit: &Deposit) -> Vec<PeerId> {
-    let others = keepers.iter().filter(|peer| **peer != deposit.peer);
-    others.take(usize::from(deposit.copies)).copied().collect()
-}

@@ -14,8 +14,8 @@ use potluck_store::OwnDeposit;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use super::circle::{Circle, Put, holders};
-use super::{Copy, CopyState, Deposit, Step, StoredService};
+use super::circle::{Circle, Put};
+use super::{Copy, CopyState, Deposit, Step, StoredService, turns};
 use crate::error::ServiceError;
 
 /// Bytes of an answer about a copy.
@@ -93,14 +93,24 @@ impl StoredService {
         heard
     }
 
-    /// Those who are to have a copy of a deposit of ours at the moment.
-    pub(super) async fn holders_of(
+    /// Asks those who are to have a copy of a deposit of ours, and those behind them for each that
+    /// cannot.
+    async fn ask_holders(
         &self,
         circle: &Arc<dyn Circle>,
         own: &OwnDeposit,
-    ) -> Result<Vec<PeerId>, ServiceError> {
+    ) -> Result<BTreeMap<PeerId, Heard>, ServiceError> {
         let keepers = circle.keepers(own.content).await?;
-        Ok(holders(&keepers, &self.sign(own).value))
+        let candidates = turns::candidates(&keepers, &self.sign(own).value);
+        let mut heard = BTreeMap::new();
+        loop {
+            let mut open = turns::chosen(&candidates, own.copies, &heard);
+            open.retain(|peer| !heard.contains_key(peer));
+            if open.is_empty() {
+                return Ok(heard);
+            }
+            heard.extend(self.ask_copies(&open, own.network, own.content).await);
+        }
     }
 
     /// Waits until the copies of a deposit of ours are there, or as many as there can be.
@@ -112,8 +122,8 @@ impl StoredService {
     ) -> Result<Awaited, ServiceError> {
         let mut wait = Wait::new(own);
         loop {
-            let holders = match self.holders_of(circle, own).await {
-                Ok(holders) => holders,
+            let heard = match self.ask_holders(circle, own).await {
+                Ok(heard) => heard,
                 Err(error) if wait.is_over(self.pace.patience) => return Err(error),
                 Err(error) => {
                     wait.tell(steps, error.to_string()).await;
@@ -121,8 +131,7 @@ impl StoredService {
                     continue;
                 }
             };
-            let heard = self.ask_copies(&holders, own.network, own.content).await;
-            let untold = wait.note(&holders, heard);
+            let untold = wait.note(heard);
             if untold > 0 && wait.untold.is_multiple_of(TELL_AGAIN) {
                 // The record may have been lost on its way to somebody who has just come.
                 let _: Result<Put, _> = circle.put(self.sign(own)).await;
@@ -142,13 +151,12 @@ impl StoredService {
         circle: &Arc<dyn Circle>,
         own: &OwnDeposit,
     ) -> Result<Vec<Copy>, ServiceError> {
-        let holders = self.holders_of(circle, own).await?;
-        let heard = self.ask_copies(&holders, own.network, own.content).await;
+        let heard = self.ask_holders(circle, own).await?;
         if heard.values().any(|heard| *heard == Heard::Said(CopySaid::Unasked)) {
             circle.put(self.sign(own)).await?;
         }
         let mut wait = Wait::new(own);
-        wait.note(&holders, heard);
+        wait.note(heard);
         Ok(wait.end().copies)
     }
 }
@@ -182,14 +190,14 @@ impl<'a> Wait<'a> {
     }
 
     /// Notes what those say who are to have a copy now; how many do not know of it.
-    fn note(&mut self, holders: &[PeerId], heard: BTreeMap<PeerId, Heard>) -> usize {
+    fn note(&mut self, heard: BTreeMap<PeerId, Heard>) -> usize {
         if self.before.is_none() {
             self.before = Some(there(&heard).collect());
         }
         if self.heard.keys().ne(heard.keys()) {
             self.moved = Instant::now();
         }
-        self.told.retain(|peer| holders.contains(peer));
+        self.told.retain(|peer| heard.contains_key(peer));
         self.heard = heard;
         let have = self.heard.values().map(|heard| self.bytes_of(heard)).sum();
         if have != self.have {

@@ -33,8 +33,18 @@ pub(super) struct Job {
     failed: u32,
     /// How long the file was taken to be.
     size: Option<u64>,
-    /// When it is tried again, and why it did not come.
-    again: Option<(Instant, String)>,
+    /// Why it did not come, and when it is tried again.
+    again: Option<Failure>,
+}
+
+/// An attempt that failed.
+struct Failure {
+    /// When there is to be another.
+    at: Instant,
+    /// Half a sentence.
+    why: String,
+    /// Whether there is hope that the next one does better.
+    hope: bool,
 }
 
 /// An attempt in progress.
@@ -53,15 +63,22 @@ impl Job {
     pub(super) fn progress(&self) -> Progress {
         match &self.again {
             // Somebody who waits for it is told of the trouble until bytes come again.
-            Some((_, why)) if self.running.is_none() => Progress::Failed { why: why.clone() },
+            Some(Failure { why, hope, .. }) if self.running.is_none() || !hope => {
+                Progress::Failed { why: why.clone(), hope: *hope }
+            }
             _ => Progress::Coming { have: self.have.load(Ordering::Relaxed) },
         }
     }
 
     /// When it is to be tried again; none while it is being tried.
     pub(super) fn next_try(&self) -> Option<Instant> {
-        let (at, _) = self.again.as_ref().filter(|_| self.running.is_none())?;
-        Some(*at)
+        let failure = self.again.as_ref().filter(|_| self.running.is_none())?;
+        Some(failure.at)
+    }
+
+    /// Whether it failed for a reason that does not go away by itself.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.again.as_ref().is_some_and(|failure| !failure.hope)
     }
 
     /// Somebody asked about the copy; whether that is news.
@@ -72,8 +89,8 @@ impl Job {
     /// It need not wait any longer.
     pub(super) fn try_now(&mut self) {
         self.failed = 0;
-        if let Some((at, _)) = &mut self.again {
-            *at = Instant::now();
+        if let Some(failure) = &mut self.again {
+            failure.at = Instant::now();
         }
     }
 
@@ -184,7 +201,9 @@ impl StoredService {
                         let (least, most) = self.pace.retry;
                         let pause = least.saturating_mul(1 << job.failed.min(16)).min(most);
                         job.failed += 1;
-                        job.again = Some((Instant::now() + pause, in_words(&error)));
+                        let hope = !is_full(&error);
+                        let at = Instant::now() + pause;
+                        job.again = Some(Failure { at, why: in_words(&error), hope });
                     }
                 }
                 None => {
@@ -289,10 +308,15 @@ impl StoredService {
     }
 }
 
+/// Whether a file did not come because there is no room for it on the disk: then it is others'.
+fn is_full(error: &ServiceError) -> bool {
+    matches!(error, ServiceError::Store(StoreError::NoSpace { .. }))
+}
+
 /// Why a file could not be fetched, as half a sentence about the node that was to have it.
 fn in_words(error: &ServiceError) -> String {
     match error {
-        ServiceError::Store(StoreError::NoSpace { .. }) => "its disk is full",
+        full if is_full(full) => "its disk is full",
         ServiceError::Store(_) => "its disk cannot be written to",
         ServiceError::NoProviders | ServiceError::NotShared => {
             "nobody whom it reaches has the file"

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join_all, select_all};
-use potluck_base::{ContentId, NetworkId, limits};
+use potluck_base::{ContentId, NetworkId, PeerId, limits};
 use potluck_identity::Signed;
 use potluck_proto::CopySaid;
 use potluck_proto::directory::chord::index::Deposit;
@@ -17,11 +17,11 @@ use potluck_proto::directory::record::EntryKind;
 use potluck_store::HeldClaim;
 use tokio::time::Instant;
 
-use super::StoredService;
 use super::book::{Book, Claimant};
-use super::circle::{Circle, Put, holders};
+use super::circle::{Circle, Put};
 use super::copies::Heard;
 use super::fetching::Job;
+use super::{StoredService, turns};
 use crate::chance::{now_ms, random_seed};
 use crate::error::ServiceError;
 
@@ -31,6 +31,9 @@ const CIRCLES_EVERY: Duration = Duration::from_secs(2);
 const GATHER: Duration = Duration::from_millis(20);
 /// Circles that are asked who keeps a key, at a time.
 const LOOKUPS_AT_A_TIME: usize = 16;
+
+/// Pause between two looks whether it is this node's turn to hold one content.
+const TURN_EVERY: Duration = Duration::from_secs(1);
 
 /// Which claim on which content.
 pub(super) type Claim = (ContentId, Claimant);
@@ -47,6 +50,8 @@ pub(super) struct Holds {
     left: BTreeMap<Claim, Instant>,
     /// Whether this node is to hold something, by the number of its deposit.
     verdicts: BTreeMap<Claim, (u64, bool)>,
+    /// Contents that others hold before this node and that somebody asked it about, and when.
+    turns: BTreeMap<ContentId, Instant>,
     /// Whether the next look is to be a thorough one.
     asked: bool,
 }
@@ -55,7 +60,7 @@ pub(super) struct Holds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     Coming { have: u64 },
-    Failed { why: String },
+    Failed { why: String, hope: bool },
 }
 
 /// What becomes of a file that others are to hold.
@@ -99,6 +104,7 @@ impl Holds {
             refused: BTreeMap::new(),
             left: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            turns: BTreeMap::new(),
             asked: false,
         }
     }
@@ -147,6 +153,7 @@ impl StoredService {
         let mut known = Vec::new();
         let mut seen = Vec::new();
         let mut due = Instant::now();
+        let mut turned = false;
         loop {
             let circles = self.circles.all();
             let networks: Vec<NetworkId> = circles.iter().map(|circle| circle.network()).collect();
@@ -164,7 +171,7 @@ impl StoredService {
             }
             let now: Vec<_> =
                 kept.iter().map(|kept| (kept.claim(), kept.signed.value.sequence)).collect();
-            if now == seen {
+            if turned && now == seen {
                 // Then it may be others who are to hold what is kept here.
                 self.holds().verdicts.clear();
             }
@@ -182,12 +189,15 @@ impl StoredService {
                     std::future::pending::<()>().await;
                 }
             };
-            tokio::select! {
-                // Many come at once, or none.
-                () = changed => tokio::time::sleep(GATHER).await,
-                () = self.kick.notified() => {}
-                () = tokio::time::sleep_until(next) => {}
-            }
+            turned = tokio::select! {
+                () = changed => {
+                    // Many come at once, or none.
+                    tokio::time::sleep(GATHER).await;
+                    true
+                }
+                () = self.kick.notified() => false,
+                () = tokio::time::sleep_until(next) => false,
+            };
         }
     }
 
@@ -197,6 +207,23 @@ impl StoredService {
             let mut holds = self.holds();
             holds.asked = true;
             holds.jobs.values_mut().for_each(Job::try_now);
+        }
+        self.kick.notify_one();
+    }
+
+    /// Looks soon whether it is this node's turn to hold a content that it knows of, as somebody
+    /// asks about it: then one before it may be unable to.
+    pub(super) fn look_whose_turn(&self, content: ContentId) {
+        {
+            let mut holds = self.holds();
+            let known = holds.verdicts.keys().any(|(of, _)| *of == content);
+            let asked = holds.turns.get(&content);
+            let lately = asked.is_some_and(|asked| asked.elapsed() < TURN_EVERY);
+            if !known || lately {
+                return;
+            }
+            holds.turns.insert(content, Instant::now());
+            holds.verdicts.retain(|(of, _), _| *of != content);
         }
         self.kick.notify_one();
     }
@@ -213,12 +240,14 @@ impl StoredService {
         let (claims, networks) = tokio::task::spawn_blocking(read).await??;
         let networks: BTreeSet<NetworkId> = networks.into_iter().map(|(id, _)| id).collect();
         if thorough {
-            self.holds().verdicts.clear();
+            let mut holds = self.holds();
+            holds.verdicts.clear();
+            holds.turns.retain(|_, asked| asked.elapsed() < TURN_EVERY);
         }
         let over = self.over(&claims, &kept, &networks);
         self.let_go(over).await?;
         let kept = kept.into_iter().filter(|kept| self.is_wanted(kept)).collect();
-        let ours = self.take_all(kept).await?;
+        let ours = self.take_all(kept, thorough).await?;
         for claim in &claims {
             let of = (claim.content, (claim.network, claim.peer));
             match ours.get(&of) {
@@ -264,6 +293,7 @@ impl StoredService {
     async fn take_all(
         self: &Arc<Self>,
         kept: Vec<Kept>,
+        thorough: bool,
     ) -> Result<BTreeMap<Claim, bool>, ServiceError> {
         let mut verdicts = Vec::with_capacity(kept.len());
         let mut kept = kept.into_iter().peekable();
@@ -281,7 +311,12 @@ impl StoredService {
             let known = self.holds().book.has_claim(&claim.0, &claim.1);
             match verdict {
                 Ok(true) => {
+                    let before = self.holds().refused.contains_key(&(claim.0, claim.1.0));
                     let taken = self.take(&kept.signed).await?;
+                    let failing = self.holds().jobs.get(&claim.0).is_some_and(Job::is_hopeless);
+                    if (!taken && !before) || (thorough && (!taken || failing)) {
+                        self.pass_on(&kept);
+                    }
                     ours.insert(claim, taken);
                 }
                 Ok(false) => {
@@ -312,9 +347,44 @@ impl StoredService {
             return Ok(*ours);
         }
         let keepers = kept.circle.keepers(deposit.content).await?;
-        let ours = holders(&keepers, deposit).contains(&self.own);
+        let candidates = turns::candidates(&keepers, deposit);
+        let place = candidates.iter().position(|peer| *peer == self.own);
+        let ours = match place {
+            None => false,
+            Some(place) if place < usize::from(deposit.copies) => true,
+            Some(place) => self.is_our_turn(&claim, deposit, &candidates[..=place]).await,
+        };
         self.holds().verdicts.insert(claim, (deposit.sequence, ours));
         Ok(ours)
+    }
+
+    /// Whether enough of those before us cannot hold a file. That is asked if we hold it already,
+    /// or if somebody wants to know.
+    async fn is_our_turn(&self, claim: &Claim, deposit: &Deposit, candidates: &[PeerId]) -> bool {
+        let (content, of) = claim;
+        let is_asked = {
+            let holds = self.holds();
+            holds.turns.contains_key(content) || holds.book.has_claim(content, of)
+        };
+        let Some((own, before)) = candidates.split_last().filter(|_| is_asked) else {
+            return false;
+        };
+        let heard = self.ask_copies(before, deposit.network, *content).await;
+        turns::chosen(candidates, deposit.copies, &heard).contains(own)
+    }
+
+    /// Asks those behind us about a file that we cannot hold: so they hear that it is their turn.
+    fn pass_on(self: &Arc<Self>, kept: &Kept) {
+        let (service, kept) = (Arc::clone(self), kept.clone());
+        self.spawn(async move {
+            let deposit = &kept.signed.value;
+            let Ok(keepers) = kept.circle.keepers(deposit.content).await else { return };
+            let mut behind = turns::candidates(&keepers, deposit).into_iter();
+            if behind.any(|peer| peer == service.own) {
+                let behind: Vec<PeerId> = behind.collect();
+                service.ask_copies(&behind, deposit.network, deposit.content).await;
+            }
+        });
     }
 
     /// Takes room for a file and notes it, or notes why there is none; whether there is.
@@ -401,10 +471,11 @@ impl StoredService {
             return Ok(Fate::Needed);
         };
         let Some(circle) = self.circles.get(&claim.network) else { return Ok(Fate::Needed) };
-        let holders = holders(&circle.keepers(claim.content).await?, &signed.value);
-        let ours = holders.contains(&self.own);
-        let others: Vec<_> = holders.into_iter().filter(|peer| *peer != self.own).collect();
+        let keepers = circle.keepers(claim.content).await?;
+        let candidates = turns::candidates(&keepers, &signed.value);
+        let others: Vec<_> = candidates.iter().copied().filter(|peer| *peer != self.own).collect();
         let heard = self.ask_copies(&others, claim.network, claim.content).await;
+        let ours = turns::chosen(&candidates, signed.value.copies, &heard).contains(&self.own);
         let count = |wanted: CopySaid| {
             heard.values().filter(|heard| **heard == Heard::Said(wanted.clone())).count()
         };

@@ -9,6 +9,7 @@
 //! - [`put`](StoredService::put), [`repair`](StoredService::repair),
 //!   [`remove`](StoredService::remove): what this node puts there. In between, `tend` renews it.
 //! - `hold`: what this node holds for others, and when it lets go. `book`: how much of it.
+//! - `turns`: who of those who keep a key is to hold a file.
 //! - `copies`: how the copies of a file are, by the word of those who are to have them.
 
 mod book;
@@ -20,6 +21,7 @@ mod live;
 mod put;
 mod said;
 mod tend;
+mod turns;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -42,6 +44,7 @@ use crate::fetch::Fetcher;
 pub use book::{Book, Claimant, NoRoom};
 pub use circle::{Circle, Circles, Put as CirclePut};
 use hold::Holds;
+pub(crate) use turns::candidates;
 
 /// A file to be put into a network.
 #[derive(Clone, Debug)]

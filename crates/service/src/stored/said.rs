@@ -27,7 +27,10 @@ impl Copies for StoredService {
         let said = match progress {
             None => match refused {
                 Some(why) => CopySaid::Missing { why, again: false },
-                None => CopySaid::Unasked,
+                None => {
+                    self.look_whose_turn(content);
+                    CopySaid::Unasked
+                }
             },
             Some(progress) => match self.store.is_here(&content) {
                 Ok(true) => CopySaid::There,
@@ -35,7 +38,7 @@ impl Copies for StoredService {
                     self.hear_of(linked.peer, content);
                     match progress {
                         Progress::Coming { have } => CopySaid::Coming { have },
-                        Progress::Failed { why } => CopySaid::Missing { why, again: true },
+                        Progress::Failed { why, hope } => CopySaid::Missing { why, again: hope },
                     }
                 }
                 Err(error) => {

@@ -1,12 +1,13 @@
 //! The people of the tests of stored files: members of a network whose circle is played by hand, so
 //! that a test says who stands where on it.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use potluck_base::{ContentId, NetworkId, PeerId};
+use potluck_base::{ContentId, NetworkId, PeerId, limits};
 use potluck_identity::Signed;
 use potluck_link::mem::MemoryNet;
 use potluck_proto::directory::chord::index::Deposit;
@@ -35,6 +36,8 @@ struct State {
     records: BTreeMap<(ContentId, PeerId), Signed<Deposit>>,
     changes: watch::Sender<u64>,
     silent: bool,
+    /// How often somebody asked who keeps a key.
+    lookups: usize,
 }
 
 impl State {
@@ -46,7 +49,8 @@ impl State {
     /// What a member keeps: as one of those who are to, and the publisher may be one of them.
     fn kept(&self, who: &PeerId) -> Vec<Signed<Deposit>> {
         let Some(at) = self.order.iter().position(|one| one == who) else { return Vec::new() };
-        let kept = |one: &&Signed<Deposit>| at <= usize::from(one.value.copies);
+        let kept =
+            |one: &&Signed<Deposit>| at <= usize::from(one.value.copies) + limits::DEPOSIT_SPARES;
         self.records.values().filter(kept).cloned().collect()
     }
 }
@@ -66,6 +70,11 @@ impl Ring {
     /// Whether nobody on it can be asked.
     pub fn set_silent(&self, silent: bool) {
         self.0.lock().unwrap().silent = silent;
+    }
+
+    /// How often anybody asked who keeps a key.
+    pub fn lookups(&self) -> usize {
+        self.0.lock().unwrap().lookups
     }
 
     /// All that is kept on it.
@@ -132,7 +141,10 @@ impl Circle for Standing {
     }
 
     fn keepers(&self, _: ContentId) -> Answer<'_, Vec<PeerId>> {
-        let order = self.ask(|state| state.order.clone());
+        let order = self.ask(|state| {
+            state.lookups += 1;
+            state.order.clone()
+        });
         Box::pin(async move { order })
     }
 
@@ -321,4 +333,11 @@ pub fn holders(stored: &Stored) -> Vec<PeerId> {
     let mut there: Vec<PeerId> = there.map(|copy| copy.peer).collect();
     there.sort_unstable();
     there
+}
+
+/// These peers, in the order in which holders are told.
+pub fn sorted(who: &[u8]) -> Vec<PeerId> {
+    let mut peers: Vec<PeerId> = who.iter().map(|who| peer(*who)).collect();
+    peers.sort_unstable();
+    peers
 }

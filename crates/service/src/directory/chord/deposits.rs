@@ -2,21 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use potluck_base::{ContentId, PeerId};
 use potluck_identity::Signed;
 use potluck_proto::directory::chord::index::{
     Deposit, Question, Record, Subject, Term, Told, deposit_put,
 };
 use potluck_proto::directory::chord::{Effect, Reject, RingId, Slot, Value};
-use potluck_proto::directory::record::Entry;
+use potluck_proto::directory::record::{Entry, EntryKind};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::ChordDirectory;
 use super::core::away;
 use crate::chance::now_ms;
-use crate::directory::Provider;
+use crate::directory::{Group, Offered, Provider};
 use crate::error::ServiceError;
+use crate::stored::candidates;
+
+/// Found contents whose holders are counted, and how long that may take.
+const COUNTED: usize = 16;
+const COUNT_TIME: Duration = Duration::from_secs(2);
 
 /// The deposits that are kept here.
 pub(super) struct Deposits {
@@ -93,14 +101,38 @@ impl ChordDirectory {
         Ok(keepers)
     }
 
+    /// Counts those who hold contents that nobody else who is here has: what was stored is there
+    /// when whoever put it there is away.
+    pub(super) async fn count_holders(&self, groups: &mut [Group]) {
+        let away =
+            groups.iter_mut().filter(|group| group.online == 0 && group.kind == EntryKind::File);
+        let counting = away.take(COUNTED).map(|group| async move {
+            let Ok(Some(deposit)) = self.deposit_of(group.content).await else { return };
+            let Ok(keepers) = self.keepers(group.content).await else { return };
+            let mut holders = candidates(&keepers, &deposit);
+            holders.truncate(usize::from(deposit.copies));
+            let known = |peer: &PeerId| {
+                group.hits.iter().any(|hit| matches!(hit.by, Offered::Member(by, _) if by == *peer))
+            };
+            let new = holders.iter().filter(|peer| !known(peer)).count() as u32;
+            group.online = holders.len() as u32;
+            group.providers = group.providers.saturating_add(new);
+        });
+        // Those that are not counted in time are shown without.
+        let _ = timeout(COUNT_TIME, join_all(counting)).await;
+    }
+
+    /// A deposit of a content that counts.
+    async fn deposit_of(&self, content: ContentId) -> Result<Option<Deposit>, ServiceError> {
+        let mut deposits = self.deposits_of(content).await?;
+        deposits.retain(|signed| !signed.value.removed && signed.value.expires_ms >= now_ms());
+        Ok(deposits.into_iter().map(|signed| signed.value).max_by_key(|deposit| deposit.copies))
+    }
+
     /// Those who are to hold a stored file, as providers of it: whether they have it already, they
     /// say themselves.
     pub(super) async fn holders(&self, content: ContentId) -> Result<Vec<Provider>, ServiceError> {
-        let mut deposits = self.deposits_of(content).await?;
-        deposits.retain(|signed| !signed.value.removed && signed.value.expires_ms >= now_ms());
-        let Some(deposit) = deposits.into_iter().map(|signed| signed.value).next() else {
-            return Ok(Vec::new());
-        };
+        let Some(deposit) = self.deposit_of(content).await? else { return Ok(Vec::new()) };
         let entry = Entry {
             path: deposit.name,
             content,

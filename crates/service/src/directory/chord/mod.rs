@@ -364,7 +364,8 @@ impl Directory for ChordDirectory {
             };
             match asked.await {
                 Ok(found) => {
-                    let found = checked::found(network, found);
+                    let mut found = checked::found(network, found);
+                    self.count_holders(&mut found.groups).await;
                     self.remembered().keep(&found);
                     Ok(found)
                 }

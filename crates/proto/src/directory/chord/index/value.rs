@@ -108,8 +108,12 @@ impl Value for Record {
 
     fn copies(&self) -> Option<u8> {
         match self {
-            // Whoever put it there may be one of those who keep its key, and is no copy.
-            Self::Deposit(stored) => Some(stored.deposit.value.copies.saturating_add(1)),
+            // Whoever put it there may be one of those who keep its key, and is no copy; and some
+            // of the others may have no room.
+            Self::Deposit(stored) => {
+                let others = 1 + limits::DEPOSIT_SPARES as u8;
+                Some(stored.deposit.value.copies.saturating_add(others))
+            }
             _ => None,
         }
     }
