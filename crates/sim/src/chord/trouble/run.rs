@@ -14,6 +14,7 @@ use super::super::sky::Peer;
 use super::super::spot::{Spot, child_key, first_spot, key};
 use super::air::Air;
 use super::plan::{Entry, Fault, Kind, Plan};
+use super::quiet::Expected;
 use crate::checkers::chord_records::{Name, Records};
 use crate::checkers::chord_ring::{View, Views};
 
@@ -80,7 +81,7 @@ pub(super) struct Run<'a> {
     /// Lookups that are judged: of what.
     pub(super) lookups: BTreeMap<u64, RingId>,
     /// Questions that are judged: about what, and what is expected.
-    pub(super) asks: BTreeMap<u64, (RingId, Vec<(u64, u64)>)>,
+    pub(super) asks: BTreeMap<u64, (RingId, Expected)>,
     pub(super) serial: u64,
     pub(super) is_quiet: bool,
     /// Whether there were once as many principals as are needed.
