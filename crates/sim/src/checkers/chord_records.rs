@@ -79,11 +79,22 @@ impl Records {
             let (_, has) = place_of(*name, record.version, holders);
             record.failed += u32::from(has.contains_key(&who));
         }
-        self.left();
+        self.gone();
     }
 
-    /// A peer has left, and what it kept is with others now.
-    pub fn left(&mut self) {
+    /// A peer has left, and what it kept is with others now: with as many as before, as far as there
+    /// are others. `others` are those that it could reach over its circle. If they are fewer than
+    /// the copies of a record, one copy is gone that nobody could take, and that counts as a
+    /// failure. Called before it is out of `holders`.
+    pub fn left(&mut self, who: Spot, others: u32, holders: &Holders) {
+        for (name, record) in &mut self.acknowledged {
+            let (_, has) = place_of(*name, record.version, holders);
+            record.failed += u32::from(has.contains_key(&who) && others < record.copies);
+        }
+        self.gone();
+    }
+
+    fn gone(&mut self) {
         // Who knows what it had of those on their way.
         self.begun.values_mut().for_each(|died| *died += 1);
     }
@@ -209,6 +220,17 @@ mod tests {
         assert_eq!(mended.look(0, &holders(&[]), &living).len(), 1);
         records.failed(Spot(2), &holders(&[(2, 3)]));
         assert!(records.look(0, &holders(&[]), &living).is_empty() && records.excused() == 1);
+    }
+
+    #[test]
+    fn a_leave_takes_a_copy_away_only_where_there_is_nobody_else_to_take_it() {
+        let living = BTreeSet::from([Spot(2)]);
+        for (others, faults) in [(1, 0), (2, 1)] {
+            let mut records = kept();
+            records.left(Spot(1), others, &holders(&[(1, 3), (2, 3)]));
+            records.failed(Spot(2), &holders(&[(2, 3)]));
+            assert_eq!(records.look(0, &holders(&[]), &living).len(), faults);
+        }
     }
 
     #[test]

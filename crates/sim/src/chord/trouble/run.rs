@@ -270,8 +270,9 @@ impl<'a> Run<'a> {
             Event::Left => {
                 let alone = self.views.0.is_empty()
                     || self.player.machine(spot).is_none_or(|peer| peer.successors().is_empty());
+                let others = self.reached(spot).len() as u32 - 1;
+                self.records.left(spot, others, &self.player.beside.holders);
                 self.die(spot, alone);
-                self.records.left();
                 self.player.beside.wipe(spot);
             }
             Event::Put { id, results } => self.settled(id, &results),
@@ -296,6 +297,24 @@ impl<'a> Run<'a> {
             }
             _ => {}
         }
+    }
+
+    /// All on the circle of a peer, as its members see each other: those that it reaches from
+    /// neighbour to neighbour, itself among them.
+    fn reached(&self, from: Spot) -> BTreeSet<Spot> {
+        let mut reached = BTreeSet::from([from]);
+        let mut next = vec![from];
+        while let Some(spot) = next.pop() {
+            let Some(machine) = self.player.machine(spot) else { continue };
+            let neighbours = machine.successors().iter().copied().chain(machine.predecessor());
+            for peer in neighbours {
+                let there = self.views.0.contains_key(&peer);
+                if there && self.player.beside.reach(spot, peer) && reached.insert(peer) {
+                    next.push(peer);
+                }
+            }
+        }
+        reached
     }
 
     // What goes wrong.
