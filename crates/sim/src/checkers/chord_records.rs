@@ -1,11 +1,19 @@
 //! Records on the circle: what was acknowledged is there, with as many copies as was said, until as
 //! many of those who keep it have failed as it had copies.
+//!
+//! A record counts where it was acknowledged, or under the keys that follow from that one for want
+//! of room: when two circles become one, a key may hold more than there is room for, and whoever
+//! hands records over brings them there, as a publisher would. Who asks is told that the key is
+//! full, and goes on there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use potluck_proto::directory::chord::RingId;
 
-use crate::chord::{Ideal, Spot};
+use crate::chord::{Ideal, Spot, child_key};
+
+/// How often a key may be split on the way to a record.
+const STEPS: usize = 4;
 
 /// A record's key and slot.
 pub type Name = (RingId, u64);
@@ -68,13 +76,25 @@ impl Records {
     /// A peer has lost what it kept. Called before it is out of `holders`.
     pub fn failed(&mut self, who: Spot, holders: &Holders) {
         for (name, record) in &mut self.acknowledged {
-            record.failed += u32::from(holders.get(name).is_some_and(|has| has.contains_key(&who)));
+            let (_, has) = place_of(*name, record.version, holders);
+            record.failed += u32::from(has.contains_key(&who));
         }
-        self.left();
+        self.gone();
     }
 
-    /// A peer has left, and what it kept is with others now.
-    pub fn left(&mut self) {
+    /// A peer has left, and what it kept is with others now: with as many as before, as far as there
+    /// are others. `others` are those that it could reach over its circle. If they are fewer than
+    /// the copies of a record, one copy is gone that nobody could take, and that counts as a
+    /// failure. Called before it is out of `holders`.
+    pub fn left(&mut self, who: Spot, others: u32, holders: &Holders) {
+        for (name, record) in &mut self.acknowledged {
+            let (_, has) = place_of(*name, record.version, holders);
+            record.failed += u32::from(has.contains_key(&who) && others < record.copies);
+        }
+        self.gone();
+    }
+
+    fn gone(&mut self) {
         // Who knows what it had of those on their way.
         self.begun.values_mut().for_each(|died| *died += 1);
     }
@@ -83,12 +103,11 @@ impl Records {
     /// back.
     pub fn look(&mut self, now_ms: u64, holders: &Holders, living: &BTreeSet<Spot>) -> Vec<String> {
         let mut faults = Vec::new();
-        let none = BTreeMap::new();
         for (name, record) in &mut self.acknowledged {
             if record.excused || record.expires_ms <= now_ms {
                 continue;
             }
-            let has = holders.get(name).unwrap_or(&none);
+            let (_, has) = place_of(*name, record.version, holders);
             let has = has.iter().filter(|(_, version)| **version >= record.version);
             let (all, there) = has.fold((0, 0), |(all, there), (who, _)| {
                 (all + 1, there + u32::from(living.contains(who)))
@@ -113,8 +132,8 @@ impl Records {
     pub fn ideal_faults(&self, now_ms: u64, holders: &Holders, ideal: &Ideal) -> Vec<String> {
         let mut faults = Vec::new();
         for (name, record) in self.standing(now_ms) {
+            let (name, has) = place_of(*name, record.version, holders);
             let keepers = ideal.keepers(name.0, record.wanted as usize);
-            let has = holders.get(name).cloned().unwrap_or_default();
             let right: BTreeSet<Spot> = keepers.iter().copied().collect();
             if has.keys().copied().collect::<BTreeSet<Spot>>() != right {
                 faults.push(format!("{name:?} is kept by {has:?} and not by {keepers:?}"));
@@ -125,9 +144,12 @@ impl Records {
         faults
     }
 
-    /// What must be found: names and least versions.
-    pub fn expected(&self, now_ms: u64) -> impl Iterator<Item = (Name, u64)> {
-        self.standing(now_ms).map(|(name, record)| (*name, record.version))
+    /// What must be found: names, where each is now, and least versions.
+    pub fn expected(&self, now_ms: u64, holders: &Holders) -> Vec<(Name, Name, u64)> {
+        let place = |(name, record): (&Name, &Acknowledged)| {
+            (*name, place_of(*name, record.version, holders).0, record.version)
+        };
+        self.standing(now_ms).map(place).collect()
     }
 
     /// How many were lost because too many failed at once.
@@ -139,6 +161,20 @@ impl Records {
         let all = self.acknowledged.iter();
         all.filter(move |(_, record)| !record.excused && record.expires_ms > now_ms)
     }
+}
+
+/// Under which key a record is, and who has it: as long as anybody keeps it under its own, there.
+fn place_of(name: Name, version: u64, holders: &Holders) -> (Name, BTreeMap<Spot, u64>) {
+    let mut place = name;
+    for _ in 0..=STEPS {
+        if let Some(has) = holders.get(&place)
+            && has.values().any(|has| *has >= version)
+        {
+            return (place, has.clone());
+        }
+        place.0 = child_key(place.0, (place.1 % 16) as u32);
+    }
+    (name, BTreeMap::new())
 }
 
 #[cfg(test)]
@@ -184,6 +220,33 @@ mod tests {
         assert_eq!(mended.look(0, &holders(&[]), &living).len(), 1);
         records.failed(Spot(2), &holders(&[(2, 3)]));
         assert!(records.look(0, &holders(&[]), &living).is_empty() && records.excused() == 1);
+    }
+
+    #[test]
+    fn a_leave_takes_a_copy_away_only_where_there_is_nobody_else_to_take_it() {
+        let living = BTreeSet::from([Spot(2)]);
+        for (others, faults) in [(1, 0), (2, 1)] {
+            let mut records = kept();
+            records.left(Spot(1), others, &holders(&[(1, 3), (2, 3)]));
+            records.failed(Spot(2), &holders(&[(2, 3)]));
+            assert_eq!(records.look(0, &holders(&[]), &living).len(), faults);
+        }
+    }
+
+    #[test]
+    fn what_went_under_a_following_key_is_there_and_nowhere_else() {
+        let ideal = Ideal::new((0..5).map(Spot));
+        let child = (child_key(NAME.0, 1), NAME.1);
+        let keepers = ideal.keepers(child.0, 2);
+        let has: BTreeMap<Spot, u64> = keepers.iter().map(|spot| (*spot, 3)).collect();
+        let mut holders = Holders::from([(child, has)]);
+        let mut records = kept();
+        assert!(records.look(0, &holders, &BTreeSet::from([Spot(1)])).is_empty());
+        assert!(records.ideal_faults(0, &holders, &ideal).is_empty());
+        assert_eq!(records.expected(0, &holders), [(NAME, child, 3)]);
+        // Somebody still has it where it was.
+        holders.insert(NAME, BTreeMap::from([(Spot(4), 3)]));
+        assert_eq!(records.ideal_faults(0, &holders, &ideal).len(), 1);
     }
 
     #[test]

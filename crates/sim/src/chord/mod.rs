@@ -24,7 +24,7 @@ pub use liar::Liars;
 pub use note::{Known, Note};
 pub use player::{Beside, Carried, Player};
 pub use sky::{Peer, Sky, Told};
-pub use spot::{Spot, first_spot, key};
+pub use spot::{Spot, child_key, first_spot, key};
 pub use tables::write_tables;
 pub use tally::Tally;
 pub use weather::{Delay, apart};

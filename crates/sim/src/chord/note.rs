@@ -1,6 +1,8 @@
 //! What the simulated peers keep for each other: a record that knows its key and is otherwise
 //! empty.
 
+use std::collections::BTreeMap;
+
 use potluck_proto::directory::chord::{Reject, RingId, Slot, Value};
 use serde::{Deserialize, Serialize};
 
@@ -91,5 +93,14 @@ impl Value for Note {
         let mut notes: Vec<(u64, u64)> = living.map(|note| (note.slot, note.version)).collect();
         notes.sort_unstable();
         Known { notes, full }
+    }
+
+    fn merge(one: Known, other: Known, (): &()) -> Known {
+        let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
+        for (slot, version) in one.notes.into_iter().chain(other.notes) {
+            let known = newest.entry(slot).or_default();
+            *known = version.max(*known);
+        }
+        Known { notes: newest.into_iter().collect(), full: one.full || other.full }
     }
 }

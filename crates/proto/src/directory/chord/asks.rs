@@ -13,7 +13,7 @@ pub(super) struct Asking<P, V: Value> {
     question: V::Question,
     /// Those who keep the key and were not asked yet, the owner first.
     holders: Vec<P>,
-    /// What somebody said who may not know all.
+    /// What those said who may not know all, put together, and the first of them.
     partly: Option<(P, V::Answer)>,
 }
 
@@ -59,13 +59,15 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         let (key, question) = (asking.key, asking.question.clone());
         if holder == self.own {
             let answer = self.say(now, key, &question);
-            let settled = self.settled || !self.tables.owns(key);
+            let settled = self.settled && self.tables.owns(key);
             return self.told(now, id, holder, answer, settled, out);
         }
         self.call(now, holder, Purpose::Ask { ask: id }, Request::Ask { key, question }, out);
     }
 
-    /// One of them has answered; one that came just now may know less than those behind it.
+    /// One of them has answered. An owner that is settled knows all. One that is not, as it came
+    /// just now, may know less than those behind it, and more: what it and they say is put
+    /// together, and nobody's word that there is nothing hides what another has.
     pub(super) fn told(
         &mut self,
         now: Time,
@@ -82,7 +84,10 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             self.asks.remove(&id);
             return;
         }
-        asking.partly.get_or_insert((from, answer));
+        asking.partly = Some(match asking.partly.take() {
+            Some((first, before)) => (first, V::merge(before, answer, &asking.question)),
+            None => (from, answer),
+        });
         self.ask_next(now, id, out);
     }
 

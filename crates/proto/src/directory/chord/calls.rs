@@ -82,6 +82,8 @@ pub(super) enum Purpose<P> {
     },
     /// Records that another keeper has and we lack.
     Fetch {
+        /// What was asked for.
+        asked: Vec<(RingId, Slot)>,
         /// The rest that is still to be fetched from it.
         rest: Vec<(RingId, Slot)>,
     },
@@ -146,6 +148,11 @@ impl<P: Copy + Ord> Calls<P> {
     /// The numbers of all calls to a peer.
     pub(super) fn to(&self, peer: P) -> Vec<u32> {
         self.open.iter().filter(|(_, call)| call.to == peer).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether some call to a peer is for this.
+    pub(super) fn any_to(&self, peer: P, fits: impl Fn(&Purpose<P>) -> bool) -> bool {
+        self.open.values().any(|call| call.to == peer && fits(&call.purpose))
     }
 
     /// Whether some call is for this.

@@ -164,10 +164,11 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         }
         // The cheap question first: most of what comes again is there already.
         if !self.shelf.judge(key, &record, copy)? {
+            self.shelf.want(now, key, record.slot());
             return Ok(());
         }
         record.check(&self.rules, key, now_ms)?;
-        self.shelf.insert(key, record.clone());
+        self.shelf.insert(now, key, record.clone());
         out.perform(Effect::Keep { key, record });
         Ok(())
     }

@@ -13,6 +13,7 @@ mod asks;
 mod calls;
 mod deposits;
 mod fingers;
+mod heirs;
 mod id;
 pub mod index;
 mod lookups;
@@ -28,7 +29,7 @@ mod tables;
 mod values;
 mod way;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use potluck_base::Time;
@@ -38,6 +39,7 @@ use crate::machine::{Input, Machine, Outbox};
 use asks::{Asking, Visit};
 use calls::{Call, Calls, Purpose};
 use deposits::Deposit;
+use heirs::Heir;
 use lookups::{For, Lookup};
 use puts::PutJob;
 use repair::Vouched;
@@ -88,8 +90,10 @@ pub struct Chord<P: OnRing, V: Value> {
     attempts: u32,
     /// Whether the neighbours were told that we go.
     said_goodbye: bool,
-    /// Successors that do not take what we hand over, as they go or are gone themselves.
-    refused: BTreeSet<P>,
+    /// Our own range, while it is compared so that we are settled.
+    settling: Option<(RingId, RingId)>,
+    /// Who gets what we keep when we leave, the first first.
+    heirs: Vec<Heir<P>>,
 }
 
 /// How a peer stands to the circle.
@@ -148,7 +152,8 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             settled: false,
             attempts: 0,
             said_goodbye: false,
-            refused: BTreeSet::new(),
+            settling: None,
+            heirs: Vec::new(),
         }
     }
 
@@ -296,6 +301,9 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         let from = call.to;
         self.tables.timed(from, now.since(call.sent));
         match (call.purpose, body) {
+            (purpose, Reply::Busy) if self.is_handing(&purpose) => {
+                self.heir_failed(now, from, heirs::REFUSED, out);
+            }
             (purpose, Reply::Busy) => self.failed(now, from, purpose, out),
             (Purpose::Stabilize, Reply::State(said)) => self.stabilized(now, from, said, out),
             (Purpose::Adopt, Reply::State(said)) => self.adopt(now, from, &said, out),
@@ -337,8 +345,8 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             (Purpose::Compare { from: start, to, rank }, body) => {
                 self.compared_with(now, from, (start, to, rank), body, out);
             }
-            (Purpose::Fetch { rest }, Reply::Records(records)) => {
-                self.fetched(now, from, records, rest, out);
+            (Purpose::Fetch { asked, rest }, Reply::Records(records)) => {
+                self.fetched(now, from, records, (asked, rest), out);
             }
             (Purpose::Repair { rest }, Reply::Stored(_)) => self.repair(now, from, rest, out),
             (purpose, _) => {
@@ -368,11 +376,8 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                 }
             }
             Purpose::Enter => self.enter_failed(now, peer, out),
-            Purpose::Compare { .. } | Purpose::Repair { .. } if self.phase == Phase::Leaving => {
-                self.hand_over_to_next(now, Some(peer), out);
-            }
-            Purpose::Measure { .. } | Purpose::Fetch { .. } | Purpose::Repair { .. } => {}
-            Purpose::Compare { .. } | Purpose::Leave => {}
+            Purpose::Compare { .. } | Purpose::Fetch { .. } => self.not_compared(peer),
+            Purpose::Measure { .. } | Purpose::Repair { .. } | Purpose::Leave => {}
             Purpose::Step { lookup, way } => self.step_failed(now, (lookup, way), peer, out),
             Purpose::Confirm { lookup, way } => self.unconfirmed(now, (lookup, way), peer, out),
             Purpose::VisitState { visit } | Purpose::VisitSurvey { visit } => {
@@ -391,6 +396,15 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         } else if matches!(call.purpose, Purpose::Stabilize | Purpose::Rectify { .. }) {
             // It lives: the next round asks again.
             return;
+        }
+        if self.is_handing(&call.purpose) {
+            let weight = if call.alive { heirs::LATE } else { heirs::SILENT };
+            return self.heir_failed(now, call.to, weight, out);
+        }
+        let compares = matches!(call.purpose, Purpose::Compare { .. } | Purpose::Repair { .. });
+        if compares && !call.alive && self.phase == Phase::On && !self.params.hurry.is_zero() {
+            // Somebody else is to have what it has.
+            out.set_timer(now + self.params.hurry, Timer::Compare);
         }
         self.failed(now, call.to, call.purpose, out);
         self.mend_successors(now, out);

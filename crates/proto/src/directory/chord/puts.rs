@@ -31,6 +31,8 @@ pub(super) struct PutJob<V> {
     /// Whether more of them are being begun: what ends at once need not begin others.
     beginning: bool,
     results: Vec<(RingId, Slot, Result<u8, Reject>)>,
+    /// Records that were split, and how many parts are not kept yet.
+    split: BTreeMap<(RingId, Slot), u32>,
 }
 
 /// Whose put it is.
@@ -45,6 +47,24 @@ pub(super) enum PutFor {
 struct Parcel<V> {
     record: V,
     tries: u8,
+    /// The record that it is a part of.
+    part_of: Option<(RingId, Slot)>,
+}
+
+impl<V> PutJob<V> {
+    /// A record of which all parts are kept need not be kept whole by who hands it over.
+    fn part_settled(&mut self, whole: Option<(RingId, Slot)>, result: Result<u8, Reject>) {
+        let (Some(whole), PutFor::HandOver) = (whole, self.purpose) else { return };
+        let kept = matches!(result, Ok(_) | Err(Reject::Stale));
+        if let Some(left) = self.split.get_mut(&whole)
+            && kept
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.results.push((whole.0, whole.1, Ok(u8::MAX)));
+            }
+        }
+    }
 }
 
 impl<P: OnRing, V: Value> Chord<P, V> {
@@ -66,8 +86,9 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         records: Vec<(RingId, V)>,
         out: &mut Out<P, V>,
     ) {
-        let parcel =
-            |(key, record): (RingId, V)| ((key, record.slot()), Parcel { record, tries: 0 });
+        let parcel = |(key, record): (RingId, V)| {
+            ((key, record.slot()), Parcel { record, tries: 0, part_of: None })
+        };
         let job = PutJob {
             purpose,
             waiting: records.into_iter().map(parcel).collect(),
@@ -76,6 +97,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             active: 0,
             beginning: false,
             results: Vec::new(),
+            split: BTreeMap::new(),
         };
         let id = self.serial();
         self.puts.insert(id, job);
@@ -222,13 +244,21 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                     let parts = parcel.record.split(&self.rules);
                     if parts.is_empty() {
                         job.results.push((name.0, name.1, result));
+                        continue;
                     }
+                    let whole = parcel.part_of.unwrap_or(name);
+                    let left = job.split.entry(whole).or_insert(1);
+                    *left = left.saturating_sub(1) + parts.len() as u32;
                     for (key, record) in parts {
                         let name = (key, record.slot());
-                        job.waiting.insert(name, Parcel { record, tries: 0 });
+                        let part = Parcel { record, tries: 0, part_of: Some(whole) };
+                        job.waiting.insert(name, part);
                     }
                 }
-                result => job.results.push((name.0, name.1, result)),
+                result => {
+                    job.results.push((name.0, name.1, result));
+                    job.part_settled(parcel.part_of, result);
+                }
             }
         }
         if job.purpose == PutFor::HandOver {

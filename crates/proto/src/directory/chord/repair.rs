@@ -26,14 +26,14 @@ pub(super) const PARTS_PER_ROUND: u32 = 1024;
 
 /// An owner has asked about a range of which we have copies.
 pub(super) struct Vouched {
-    from: RingId,
-    to: RingId,
-    rank: u8,
+    pub(super) from: RingId,
+    pub(super) to: RingId,
+    pub(super) rank: u8,
     at: Time,
 }
 
 /// A range and how far behind its owner the other stands.
-type Span = (RingId, RingId, u8);
+pub(super) type Span = (RingId, RingId, u8);
 
 impl<P: OnRing, V: Value> Chord<P, V> {
     /// Time to compare.
@@ -66,19 +66,45 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         let most = self.shelf.range(from, to).map(|(_, record)| self.copies_of(record)).max();
         let most = most.unwrap_or(0).max(self.params.replicas).max(2);
         let holders = self.tables.successors().to_vec();
+        self.settling = (!self.settled).then_some((from, to));
+        if let (Some(next), false) = (holders.first(), self.settled) {
+            // What is to have one copy only is with the one whose range it was until now.
+            self.compare_range(now, *next, (from, to, 0), out);
+        }
         for (rank, holder) in (1..most as u8).zip(holders) {
             self.compare_range(now, holder, (from, to, rank), out);
         }
     }
 
-    fn compare_range(&mut self, now: Time, with: P, span: Span, out: &mut Out<P, V>) {
+    /// We are settled when all that we asked the successor about our range has been answered.
+    fn settle(&mut self, with: P) {
+        let asks = |purpose: &Purpose<P>| {
+            matches!(purpose, Purpose::Compare { .. } | Purpose::Fetch { .. })
+        };
+        if self.settling == Some(self.tables.range())
+            && self.tables.next() == Some(with)
+            && !self.calls.any_to(with, asks)
+        {
+            self.settled = true;
+            self.settling = None;
+        }
+    }
+
+    /// A peer did not say what it has of our range.
+    pub(super) fn not_compared(&mut self, with: P) {
+        if self.tables.next() == Some(with) {
+            self.settling = None;
+        }
+    }
+
+    pub(super) fn compare_range(&mut self, now: Time, with: P, span: Span, out: &mut Out<P, V>) {
         let (from, to, rank) = span;
         let digest = self.digest(span);
         let purpose = Purpose::Compare { from, to, rank };
         self.call(now, with, purpose, Request::Compare { from, to, rank, digest }, out);
     }
 
-    fn digest(&self, (from, to, rank): Span) -> Digest {
+    pub(super) fn digest(&self, (from, to, rank): Span) -> Digest {
         self.shelf.digest(from, to, |record| self.copies_of(record) > usize::from(rank))
     }
 
@@ -136,12 +162,8 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         body: Rep<P, V>,
         out: &mut Out<P, V>,
     ) {
-        let first = self.tables.next() == Some(with);
         match body {
-            Reply::Same => {
-                let (start, end) = self.tables.range();
-                self.settled |= first && (span.0, span.1) == (start, end);
-            }
+            Reply::Same => {}
             Reply::Parts(theirs) => {
                 let differ: Vec<Span> = parts(span)
                     .zip(theirs)
@@ -149,21 +171,34 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                     .map(|(part, _)| part)
                     .collect();
                 for part in differ {
-                    let Some(left) = self.parts_left.checked_sub(1) else { return };
+                    let Some(left) = self.parts_left.checked_sub(1) else {
+                        return self.not_compared(with);
+                    };
                     self.parts_left = left;
                     self.compare_range(now, with, part, out);
                 }
             }
             Reply::Names(theirs) => {
                 let ours = self.names(span);
-                let lacks = newer(&ours, &theirs);
+                let mut lacks = newer(&ours, &theirs);
+                if self.phase == Phase::On {
+                    let copied = |name: &(RingId, Slot)| {
+                        let record = self.shelf.get(name.0, name.1);
+                        record.is_some_and(|record| self.copies_of(record) > 1)
+                    };
+                    lacks.retain(copied);
+                }
                 let lacked = newer(&theirs, &ours);
                 let lacked = lacked.into_iter().filter(|(key, _)| self.owns(*key)).collect();
                 self.repair(now, with, lacks, out);
                 self.fetch(now, with, lacked, out);
             }
-            _ => self.lied(now, with, "it answered something else than was asked", out),
+            _ => {
+                self.not_compared(with);
+                self.lied(now, with, "it answered something else than was asked", out);
+            }
         }
+        self.settle(with);
     }
 
     /// Gives another keeper what it lacks, a batch at a time.
@@ -194,12 +229,11 @@ impl<P: OnRing, V: Value> Chord<P, V> {
     /// Gets from another keeper what we lack, a batch at a time.
     fn fetch(&mut self, now: Time, with: P, mut names: Vec<(RingId, Slot)>, out: &mut Out<P, V>) {
         if names.is_empty() {
-            // We have all that it has.
-            self.settled |= self.tables.next() == Some(with);
             return;
         }
         let rest = names.split_off(names.len().min(limits::RING_RECORDS / 4));
-        self.call(now, with, Purpose::Fetch { rest }, Request::Fetch { names }, out);
+        let purpose = Purpose::Fetch { asked: names.clone(), rest };
+        self.call(now, with, purpose, Request::Fetch { names }, out);
     }
 
     /// Records that we lacked.
@@ -208,9 +242,13 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         now: Time,
         with: P,
         records: Vec<(RingId, V)>,
-        rest: Vec<(RingId, Slot)>,
+        (mut asked, mut rest): (Vec<(RingId, Slot)>, Vec<(RingId, Slot)>),
         out: &mut Out<P, V>,
     ) {
+        // What did not fit into the answer is asked for again; what is there no more is not.
+        let last = records.last().map(|(key, record)| (*key, record.slot()));
+        let sent = last.and_then(|last| asked.iter().position(|name| *name == last));
+        rest.splice(..0, asked.drain(sent.map_or(asked.len(), |sent| sent + 1)..));
         for (key, record) in records {
             if self.owns(key) {
                 // A record that may not be kept is the other's mistake, and stays there.
@@ -218,6 +256,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             }
         }
         self.fetch(now, with, rest, out);
+        self.settle(with);
     }
 
     /// Brings what nobody has asked about for a while to its owner.
@@ -233,8 +272,15 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             return;
         }
         let (from, to) = self.tables.range();
-        let strays =
-            self.shelf.range(to, from).filter(|(key, record)| !self.is_vouched(*key, record));
+        // What was brought just now waits for its owner too.
+        let left = |key: RingId, record: &V| {
+            let wanted = self.shelf.wanted(key, record.slot());
+            wanted.is_none_or(|wanted| wanted == Time::ZERO || now.since(wanted) >= fresh)
+        };
+        let strays = self
+            .shelf
+            .range(to, from)
+            .filter(|(key, record)| left(*key, record) && !self.is_vouched(*key, record));
         let strays: Vec<(RingId, V)> =
             strays.take(HANDED_OVER).map(|(key, record)| (key, record.clone())).collect();
         if !strays.is_empty() {
@@ -248,49 +294,22 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         })
     }
 
-    /// Records were brought to their owners: what is kept there and is not ours to keep is
-    /// forgotten here.
+    /// Records were brought to their owners: what has all its copies there and is not ours to keep
+    /// is forgotten here.
     pub(super) fn handed_over(
         &mut self,
         results: &[(RingId, Slot, Result<u8, Reject>)],
         out: &mut Out<P, V>,
     ) {
         for (key, slot, result) in results {
-            let there = matches!(result, Ok(_) | Err(Reject::Stale | Reject::Bad));
             let Some(record) = self.shelf.get(*key, *slot) else { continue };
+            let there = match result {
+                Ok(copies) => usize::from(*copies) >= self.copies_of(record),
+                Err(reject) => matches!(reject, Reject::Stale | Reject::Bad),
+            };
             if there && !self.tables.owns(*key) && !self.is_vouched(*key, record) {
                 self.drop_record(*key, *slot, out);
             }
-        }
-    }
-
-    /// Hands over and goes.
-    pub(super) fn leave(&mut self, now: Time, out: &mut Out<P, V>) {
-        let was_on = self.phase == Phase::On;
-        self.phase = Phase::Leaving;
-        if was_on && self.shelf.count() > 0 {
-            self.hand_over_to_next(now, None, out);
-        }
-        self.leave_when_done(now, out);
-    }
-
-    /// Compares all that we keep with the first successor that stays, which gets what it lacks: not
-    /// only what is ours, as those who have copies may be going too.
-    pub(super) fn hand_over_to_next(&mut self, now: Time, refused: Option<P>, out: &mut Out<P, V>) {
-        self.refused.extend(refused);
-        let stays = |peer: &&P| !self.refused.contains(peer);
-        if let Some(next) = self.tables.successors().iter().find(stays).copied() {
-            self.compare_range(now, next, (self.id, self.id, 0), out);
-        }
-    }
-
-    /// Says goodbye once the successor has all that we keep.
-    pub(super) fn leave_when_done(&mut self, now: Time, out: &mut Out<P, V>) {
-        let busy = |purpose: &Purpose<P>| {
-            matches!(purpose, Purpose::Compare { .. } | Purpose::Repair { .. } | Purpose::Leave)
-        };
-        if self.phase == Phase::Leaving && !self.calls.any(busy) {
-            self.say_goodbye(now, out);
         }
     }
 }

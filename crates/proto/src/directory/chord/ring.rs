@@ -411,6 +411,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         let was_next = self.tables.next() == Some(from);
         let was_before = self.tables.predecessor == Some(from);
         self.tables.suspect(from, now, now + self.params.suspect_time);
+        self.vouched.remove(&from);
         if was_before {
             self.tables.predecessor = predecessor.filter(|peer| {
                 *peer != self.own

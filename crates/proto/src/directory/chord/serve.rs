@@ -59,7 +59,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             }
             Request::Ask { key, question } => {
                 let answer = self.say(now, key, &question);
-                Reply::Told { answer, settled: self.settled || !self.tables.owns(key) }
+                Reply::Told { answer, settled: self.settled && self.tables.owns(key) }
             }
             Request::Survey { question } => {
                 let (start, end) = self.tables.range();

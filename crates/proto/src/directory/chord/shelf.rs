@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use potluck_base::limits;
+use potluck_base::{Time, limits};
 
 use super::{Digest, Reject, RingId, Slot, Value};
 
@@ -19,6 +19,8 @@ pub(super) struct Shelf<V> {
 struct Kept<V> {
     record: V,
     hash: u128,
+    /// When somebody last wanted it kept here.
+    wanted: Time,
 }
 
 const FIRST: Slot = Slot([0; 16]);
@@ -68,7 +70,19 @@ impl<V: Value> Shelf<V> {
 
     /// Takes a record that was kept before.
     pub(super) fn restore(&mut self, key: RingId, record: V) {
-        self.insert(key, record);
+        self.insert(Time::ZERO, key, record);
+    }
+
+    /// Somebody wants a record kept that is here already.
+    pub(super) fn want(&mut self, now: Time, key: RingId, slot: Slot) {
+        if let Some(kept) = self.kept.get_mut(&(key, slot)) {
+            kept.wanted = now;
+        }
+    }
+
+    /// When somebody last wanted a record kept here.
+    pub(super) fn wanted(&self, key: RingId, slot: Slot) -> Option<Time> {
+        self.kept.get(&(key, slot)).map(|kept| kept.wanted)
     }
 
     /// Whether a record may be kept; whether it would be new, or the same is there already. What an
@@ -95,7 +109,7 @@ impl<V: Value> Shelf<V> {
     }
 
     /// Puts a record in, in place of one with the same slot.
-    pub(super) fn insert(&mut self, key: RingId, record: V) {
+    pub(super) fn insert(&mut self, now: Time, key: RingId, record: V) {
         let slot = record.slot();
         if let Some(before) = self.kept.get(&(key, slot)) {
             self.take_off(key, before.record.bytes());
@@ -103,7 +117,7 @@ impl<V: Value> Shelf<V> {
         let hash = Digest::hash(key, slot, record.version());
         self.bytes += record.bytes();
         *self.sizes.entry(key).or_default() += record.bytes();
-        self.kept.insert((key, slot), Kept { record, hash });
+        self.kept.insert((key, slot), Kept { record, hash, wanted: now });
     }
 
     pub(super) fn remove(&mut self, key: RingId, slot: Slot) {
@@ -168,7 +182,7 @@ mod tests {
     fn shelf(keys: &[u128]) -> Shelf<Note> {
         let mut shelf = Shelf::new();
         for key in keys {
-            shelf.insert(RingId(*key), Note::new(*key as u64, 1));
+            shelf.insert(Time::ZERO, RingId(*key), Note::new(*key as u64, 1));
         }
         shelf
     }
@@ -189,7 +203,7 @@ mod tests {
     fn what_takes_the_place_of_another_frees_its_bytes() {
         let mut shelf = shelf(&[7]);
         let before = shelf.bytes();
-        shelf.insert(RingId(7), Note::new(7, 2));
+        shelf.insert(Time::ZERO, RingId(7), Note::new(7, 2));
         assert_eq!((shelf.count(), shelf.bytes()), (1, before));
         assert_eq!(shelf.judge(RingId(7), &Note::new(7, 1), false), Err(Reject::Stale));
         assert_eq!(shelf.judge(RingId(7), &Note::new(7, 2), false), Ok(false));

@@ -64,6 +64,9 @@ pub trait Value: Clone + fmt::Debug {
     ) -> Self::Answer
     where
         Self: 'a;
+
+    /// Two keepers' answers to one question as one: what either has, and of each the newer.
+    fn merge(one: Self::Answer, other: Self::Answer, question: &Self::Question) -> Self::Answer;
 }
 
 /// Names a record among those under one key.

@@ -68,7 +68,8 @@ impl Air {
         }
     }
 
-    fn reach(&self, from: Spot, to: Spot) -> bool {
+    /// Whether messages pass between these.
+    pub fn reach(&self, from: Spot, to: Spot) -> bool {
         self.groups.get(&from) == self.groups.get(&to)
     }
 

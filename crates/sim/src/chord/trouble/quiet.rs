@@ -23,6 +23,15 @@ const KEYS: usize = 8;
 /// How long after their time records are still kept at most.
 const EXPIRED_WITHIN_MS: u64 = 150_000;
 
+/// What must be in an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Expected {
+    /// This slot, in this version or a newer one.
+    Note(u64, u64),
+    /// That there is more under the keys that follow.
+    More,
+}
+
 impl Run<'_> {
     /// Nothing goes wrong any more.
     pub(super) fn quiet(&mut self) {
@@ -175,15 +184,23 @@ impl Run<'_> {
                 self.look_up(*spot, key, true);
             }
         }
-        let expected: Vec<_> = self.records.expected(self.now_ms() + 2 * SKEW_MS).collect();
+        let holders = &self.player.beside.holders;
+        let expected = self.records.expected(self.now_ms() + 2 * SKEW_MS, holders);
         self.report.records = expected.len();
-        for ((key, slot), version) in expected {
+        for (name, place, version) in expected {
             let pick = self.dice.below(all.len() as u64) as usize;
-            self.serial += 1;
-            self.asks.insert(self.serial, (key, vec![(slot, version)]));
-            let command = Command::Ask { id: self.serial, key, question: () };
-            self.player.hand(all[pick], Input::Command(command));
+            self.ask(all[pick], place.0, Expected::Note(name.1, version));
+            if place != name {
+                self.ask(all[pick], name.0, Expected::More);
+            }
         }
+    }
+
+    fn ask(&mut self, spot: Spot, key: RingId, expected: Expected) {
+        self.serial += 1;
+        self.asks.insert(self.serial, (key, expected));
+        let command = Command::Ask { id: self.serial, key, question: () };
+        self.player.hand(spot, Input::Command(command));
     }
 
     /// A lookup in quiet is right.
@@ -198,14 +215,18 @@ impl Run<'_> {
     pub(super) fn judge_answer(
         &mut self,
         spot: Spot,
-        (key, expected): &(RingId, Vec<(u64, u64)>),
+        (key, expected): &(RingId, Expected),
         answer: Option<(Spot, Known)>,
     ) {
-        for (slot, version) in expected {
-            let notes = answer.iter().flat_map(|(_, known)| &known.notes);
-            if !notes.into_iter().any(|(has, newer)| has == slot && newer >= version) {
-                self.wrong([format!("{spot:?} is told {answer:?} of {key:?}, slot {slot}")]);
-            }
+        let known = answer.as_ref().map(|(_, known)| known);
+        let right = match expected {
+            Expected::Note(slot, version) => known.is_some_and(|known| {
+                known.notes.iter().any(|(has, newer)| has == slot && newer >= version)
+            }),
+            Expected::More => known.is_some_and(|known| known.full),
+        };
+        if !right {
+            self.wrong([format!("{spot:?} is told {answer:?} of {key:?} and not {expected:?}")]);
         }
     }
 

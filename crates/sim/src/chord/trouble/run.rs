@@ -14,6 +14,7 @@ use super::super::sky::Peer;
 use super::super::spot::{Spot, child_key, first_spot, key};
 use super::air::Air;
 use super::plan::{Entry, Fault, Kind, Plan};
+use super::quiet::Expected;
 use crate::checkers::chord_records::{Name, Records};
 use crate::checkers::chord_ring::{View, Views};
 
@@ -80,7 +81,7 @@ pub(super) struct Run<'a> {
     /// Lookups that are judged: of what.
     pub(super) lookups: BTreeMap<u64, RingId>,
     /// Questions that are judged: about what, and what is expected.
-    pub(super) asks: BTreeMap<u64, (RingId, Vec<(u64, u64)>)>,
+    pub(super) asks: BTreeMap<u64, (RingId, Expected)>,
     pub(super) serial: u64,
     pub(super) is_quiet: bool,
     /// Whether there were once as many principals as are needed.
@@ -269,8 +270,9 @@ impl<'a> Run<'a> {
             Event::Left => {
                 let alone = self.views.0.is_empty()
                     || self.player.machine(spot).is_none_or(|peer| peer.successors().is_empty());
+                let others = self.reached(spot).len() as u32 - 1;
+                self.records.left(spot, others, &self.player.beside.holders);
                 self.die(spot, alone);
-                self.records.left();
                 self.player.beside.wipe(spot);
             }
             Event::Put { id, results } => self.settled(id, &results),
@@ -295,6 +297,24 @@ impl<'a> Run<'a> {
             }
             _ => {}
         }
+    }
+
+    /// All on the circle of a peer, as its members see each other: those that it reaches from
+    /// neighbour to neighbour, itself among them.
+    fn reached(&self, from: Spot) -> BTreeSet<Spot> {
+        let mut reached = BTreeSet::from([from]);
+        let mut next = vec![from];
+        while let Some(spot) = next.pop() {
+            let Some(machine) = self.player.machine(spot) else { continue };
+            let neighbours = machine.successors().iter().copied().chain(machine.predecessor());
+            for peer in neighbours {
+                let there = self.views.0.contains_key(&peer);
+                if there && self.player.beside.reach(spot, peer) && reached.insert(peer) {
+                    next.push(peer);
+                }
+            }
+        }
+        reached
     }
 
     // What goes wrong.

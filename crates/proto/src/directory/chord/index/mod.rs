@@ -27,6 +27,7 @@ mod answer;
 mod ask;
 mod found;
 mod lists;
+mod merge;
 mod plan;
 mod record;
 mod search;

@@ -309,7 +309,7 @@ impl Cover {
     }
 }
 
-fn is_same(one: &Hit, other: &Hit) -> bool {
+pub(super) fn is_same(one: &Hit, other: &Hit) -> bool {
     (one.peer, one.share) == (other.peer, other.share) && one.entry.path == other.entry.path
 }
 

@@ -141,6 +141,10 @@ impl Value for Record {
     ) -> Answer {
         super::answer::answer(records, question, full, now_ms)
     }
+
+    fn merge(one: Answer, other: Answer, question: &Question) -> Answer {
+        super::merge::merge(one, other, question)
+    }
 }
 
 impl Record {

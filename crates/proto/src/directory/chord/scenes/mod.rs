@@ -107,6 +107,15 @@ impl Value for Note {
     ) -> Self::Answer {
         records.map(|note| (note.slot, note.version)).collect()
     }
+
+    fn merge(one: Self::Answer, other: Self::Answer, (): &()) -> Self::Answer {
+        let mut all: BTreeMap<u64, u64> = BTreeMap::new();
+        for (slot, version) in one.into_iter().chain(other) {
+            let newest = all.entry(slot).or_default();
+            *newest = version.max(*newest);
+        }
+        all.into_iter().collect()
+    }
 }
 
 pub(super) type Node = Chord<Peer, Note>;
