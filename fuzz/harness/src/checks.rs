@@ -5,7 +5,9 @@ use std::path::{Component, Path};
 
 use potluck_base::{ContentId, Platform, RelPath, limits, local_name};
 use potluck_content::{Kind, Layout, Manifest, PieceMap, Ticket, Values, hash, link_stays_inside};
-use potluck_proto::{BLOCK_HEADER_BYTES, BlockHeader, Frame, VERSION, VERSION_MIN, judge};
+use potluck_proto::{
+    BLOCK_HEADER_BYTES, BlockHeader, CopySaid, Frame, VERSION, VERSION_MIN, judge,
+};
 
 use crate::seeds;
 
@@ -163,5 +165,12 @@ fn lexically_inside(path: &RelPath, target: &str) -> bool {
             _ => depth += 1,
         }
     }
+    true
+}
+
+/// An answer about a copy of a stored file: what is read is written as something that says the same.
+pub fn copy_said(bytes: &[u8]) -> bool {
+    let Some(said) = CopySaid::decode(bytes) else { return false };
+    assert_eq!(CopySaid::decode(&said.clone().encode()), Some(said));
     true
 }

@@ -32,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "ring_record", seeds: ring::records, check: ring::record },
     Target { name: "ring_question", seeds: ring::questions, check: ring::question },
     Target { name: "ring_answer", seeds: ring::answers, check: ring::answer },
+    Target { name: "copy_said", seeds: seeds::copies_said, check: checks::copy_said },
     Target { name: "membership", seeds: networks::memberships, check: networks::membership },
     Target { name: "revocations", seeds: networks::lists, check: networks::revocations },
     Target { name: "invite", seeds: networks::invites, check: networks::invite },

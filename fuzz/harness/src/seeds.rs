@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use potluck_base::{ContentId, PeerAddr, PeerId, PieceRange, RelPath, limits};
 use potluck_content::{Entry, Kind, Layout, Manifest, Ticket, TicketKind, hash, piece_value, root};
 use potluck_proto::swarm::{GoneWhy, Message};
-use potluck_proto::{BlockHeader, Frame, Hello, Refusal, VERSION, What};
+use potluck_proto::{BlockHeader, CopySaid, Frame, Hello, Refusal, VERSION, What};
 
 /// Control frames of every kind.
 pub fn frames() -> Vec<Vec<u8>> {
@@ -171,4 +171,11 @@ fn peer(number: u8) -> PeerAddr {
         direct: vec![SocketAddr::from(([192, 0, 2, number], 4242)), v6],
         relay: Some("https://relay.example".to_owned()),
     }
+}
+
+/// Answers about copies of stored files.
+pub fn copies_said() -> Vec<Vec<u8>> {
+    let missing = |again| CopySaid::Missing { why: "its disk is full".to_owned(), again };
+    let all = [CopySaid::Unasked, CopySaid::There, CopySaid::Coming { have: 1 << 40 }];
+    all.into_iter().chain([missing(false), missing(true)]).map(CopySaid::encode).collect()
 }
