@@ -168,7 +168,8 @@ fn lexically_inside(path: &RelPath, target: &str) -> bool {
     true
 }
 
-/// An answer about a copy of a stored file: what is read is written as something that says the same.
+/// An answer about a copy of a stored file: what is read is written as something that says the
+/// same.
 pub fn copy_said(bytes: &[u8]) -> bool {
     let Some(said) = CopySaid::decode(bytes) else { return false };
     assert_eq!(CopySaid::decode(&said.clone().encode()), Some(said));

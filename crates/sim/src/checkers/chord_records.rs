@@ -82,9 +82,9 @@ impl Records {
         self.gone();
     }
 
-    /// A peer has left, and what it kept is with others now: with as many as before, as far as there
-    /// are others. `others` are those that it could reach over its circle. If they are fewer than
-    /// the copies of a record, one copy is gone that nobody could take, and that counts as a
+    /// A peer has left, and what it kept is with others now: with as many as before, as far as
+    /// there are others. `others` are those that it could reach over its circle. If they are fewer
+    /// than the copies of a record, one copy is gone that nobody could take, and that counts as a
     /// failure. Called before it is out of `holders`.
     pub fn left(&mut self, who: Spot, others: u32, holders: &Holders) {
         for (name, record) in &mut self.acknowledged {
