@@ -32,6 +32,8 @@ pub(super) struct Vouched {
     at: Time,
 }
 
+/// Where a record stands.
+type Name = (RingId, Slot);
 /// A range and how far behind its owner the other stands.
 pub(super) type Span = (RingId, RingId, u8);
 
@@ -242,7 +244,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         now: Time,
         with: P,
         records: Vec<(RingId, V)>,
-        (mut asked, mut rest): (Vec<(RingId, Slot)>, Vec<(RingId, Slot)>),
+        (mut asked, mut rest): (Vec<Name>, Vec<Name>),
         out: &mut Out<P, V>,
     ) {
         // What did not fit into the answer is asked for again; what is there no more is not.
