@@ -283,7 +283,10 @@ fn a_stored_file_is_signed_and_within_the_rules() {
     let put = |deposit: Deposit| deposit_put(&NETWORK, Signed::sign(&key, deposit));
     let (at, record) = put(deposit());
     assert_eq!(at, RingId::of_content(&NETWORK, &ContentId([3; 32])));
-    assert_eq!((examine(&record), Value::copies(&record)), (Ok(()), Some(4)));
+    assert_eq!(
+        (examine(&record), Value::copies(&record)),
+        (Ok(()), Some(4 + limits::DEPOSIT_SPARES as u8))
+    );
     let refused = |change: fn(&mut Deposit)| {
         let mut changed = deposit();
         change(&mut changed);
