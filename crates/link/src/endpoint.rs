@@ -16,6 +16,8 @@ use crate::mem::MemoryEndpoint;
 use crate::tls::TlsKeys;
 use crate::{ALPN, Finder, Link, LinkError, dial, quic_listen, tls_listen};
 
+/// How often a peer is dialled at most where it moved to.
+const MOVED_TRIES: u32 = 8;
 /// Time for links to say farewell when the endpoint closes.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 
@@ -141,7 +143,7 @@ impl Endpoint {
                     | LinkError::Unreachable { .. }
                     | LinkError::WrongPeer { .. }),
                 ) => match net.elsewhere(addr).await {
-                    Some(elsewhere) => net.dial(&elsewhere).await,
+                    Some(elsewhere) => net.dial_moved(&elsewhere).await,
                     None => Err(error),
                 },
                 result => result,
@@ -178,6 +180,18 @@ impl Net {
     async fn dial(&self, addr: &PeerAddr) -> Result<Link, LinkError> {
         let quic = self.bound.quic.as_ref().map(|quic| (quic, self.relays));
         dial::dial(&self.hub, addr, self.tcp, quic).await
+    }
+
+    /// Dials a peer that was not where it was. QUIC remembers that place as well, and whoever
+    /// answers first is met: a stranger who lives there now is no reason to give up at once.
+    async fn dial_moved(&self, addr: &PeerAddr) -> Result<Link, LinkError> {
+        for _ in 1..MOVED_TRIES {
+            match self.dial(addr).await {
+                Err(LinkError::WrongPeer { .. }) => {}
+                result => return result,
+            }
+        }
+        self.dial(addr).await
     }
 
     /// Where the peer may be besides, if the finder knows a place that was not tried.
