@@ -83,9 +83,9 @@ impl Records {
     }
 
     /// A peer has left, and what it kept is with others now: with as many as before, as far as there
-    /// are others. `others` are those that it could reach over its circle. If they are fewer than
+    /// are others. `others` are the neighbours that it knew and could reach. If they are fewer than
     /// the copies of a record, one copy is gone that nobody could take, and that counts as a
-    /// failure. Called before it is out of `holders`.
+    /// failure: so it is in a circle of few, and while two circles become one. Called before it is out of `holders`.
     pub fn left(&mut self, who: Spot, others: u32, holders: &Holders) {
         for (name, record) in &mut self.acknowledged {
             let (_, has) = place_of(*name, record.version, holders);
