@@ -8,14 +8,14 @@ use potluck_base::Time;
 
 use super::calls::Purpose;
 use super::repair::Span;
-use super::{Chord, OnRing, Out, Phase, Value};
+use super::{Chord, OnRing, Out, Phase, RingId, Value};
 
 /// What failures count for, and how much of it is enough: a message may be lost or late.
 pub(super) const LATE: u8 = 1;
 /// It gave no sign of life.
 pub(super) const SILENT: u8 = 2;
-/// It will not.
-pub(super) const REFUSED: u8 = ENOUGH;
+/// It goes itself, or is just coming in.
+pub(super) const BUSY: u8 = 1;
 const ENOUGH: u8 = 4;
 
 /// A peer that gets what we keep.
@@ -112,6 +112,16 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             if self.digest(span).count > 0 {
                 self.compare_range(now, heir, span, out);
             }
+        }
+        if place > 0 {
+            // What no owner has asked about belongs to nobody's range that we know.
+            let ours = |(key, record): &(RingId, &V)| {
+                self.tables.owns(*key) || self.is_vouched(*key, record)
+            };
+            let strays = self.shelf.iter().filter(|stray| !ours(stray));
+            let strays = strays.filter(|(_, record)| self.copies_of(record) > place);
+            let names = strays.map(|(key, record)| (key, record.slot())).collect();
+            self.repair(now, heir, names, out);
         }
     }
 

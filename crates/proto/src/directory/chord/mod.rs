@@ -305,7 +305,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         self.tables.timed(from, now.since(call.sent));
         match (call.purpose, body) {
             (purpose, Reply::Busy) if self.is_handing(&purpose) => {
-                self.heir_failed(from, heirs::REFUSED);
+                self.heir_failed(from, heirs::BUSY);
             }
             (purpose, Reply::Busy) => self.failed(now, from, purpose, out),
             (Purpose::Stabilize, Reply::State(said)) => self.stabilized(now, from, said, out),

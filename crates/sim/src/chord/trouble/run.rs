@@ -468,6 +468,7 @@ impl<'a> Run<'a> {
     fn settled(&mut self, id: u64, results: &[(RingId, Slot, Result<u8, Reject>)]) {
         let Some(notes) = self.puts.remove(&id) else { return };
         let mut faults = Vec::new();
+        let now_ms = EPOCH_MS + self.player.now().0 / 1000 + 2 * SKEW_MS;
         for (at, slot, result) in results {
             let stands = |note: &&Note| Note::slot_of(note.slot) == *slot && descends(note, *at);
             let Some(note) = notes.values().find(stands) else {
@@ -485,6 +486,7 @@ impl<'a> Run<'a> {
                     let holders = &self.player.beside.holders;
                     let said = (wanted, note.expires_ms);
                     let copies = u32::from(*copies);
+                    let holders = (holders, now_ms);
                     faults.extend(self.records.acknowledged(name, copies, said, holders).err());
                 }
                 // Somebody else may have put something newer meanwhile.
