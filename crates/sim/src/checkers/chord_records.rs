@@ -12,6 +12,11 @@ use potluck_proto::directory::chord::RingId;
 
 use crate::chord::{Ideal, Spot, child_key};
 
+/// Looks, one a second, that must find a record complete before failures are forgotten: a copy that
+/// is just being handed over may still be counted, and go when the word that it arrived does, from
+/// one who has died since. Such a word is under way for three times the patience of a call at most.
+const WHOLE_LOOKS: u32 = 7;
+
 /// How often a key may be split on the way to a record.
 const STEPS: usize = 4;
 
@@ -39,6 +44,8 @@ struct Acknowledged {
     expires_ms: u64,
     /// Keepers that failed for good since it was last complete.
     failed: u32,
+    /// Looks that found it complete since then.
+    whole: u32,
     /// It was lost as it was allowed to.
     excused: bool,
 }
@@ -55,18 +62,26 @@ impl Records {
         (name, version): (Name, u64),
         copies: u32,
         (wanted, expires_ms): (u32, u64),
-        holders: &Holders,
+        (holders, now_ms): (&Holders, u64),
     ) -> Result<(), String> {
         let died = self.begun.get(&(name, version)).copied().unwrap_or(0);
         let have = holders.get(&name).into_iter().flatten();
         let have = have.filter(|(_, has)| **has >= version).count() as u32;
         let known = self.acknowledged.get(&name);
         if known.is_none_or(|known| known.version < version) {
-            let fresh =
-                Acknowledged { version, copies, wanted, expires_ms, failed: died, excused: false };
+            let fresh = Acknowledged {
+                version,
+                copies,
+                wanted,
+                expires_ms,
+                failed: died,
+                whole: 0,
+                excused: false,
+            };
             self.acknowledged.insert(name, fresh);
         }
-        if have + died >= copies {
+        // What is told after its end is not kept any more.
+        if have + died >= copies || expires_ms <= now_ms {
             Ok(())
         } else {
             Err(format!("{name:?} version {version} has {have} copies and not the {copies} told"))
@@ -77,15 +92,19 @@ impl Records {
     pub fn failed(&mut self, who: Spot, holders: &Holders) {
         for (name, record) in &mut self.acknowledged {
             let (_, has) = place_of(*name, record.version, holders);
-            record.failed += u32::from(has.contains_key(&who));
+            if has.contains_key(&who) {
+                record.failed += 1;
+                record.whole = 0;
+            }
         }
         self.gone();
     }
 
     /// A peer has left, and what it kept is with others now: with as many as before, as far as
-    /// there are others. `others` are those that it could reach over its circle. If they are fewer
-    /// than the copies of a record, one copy is gone that nobody could take, and that counts as a
-    /// failure. Called before it is out of `holders`.
+    /// there are others. `others` are the neighbours that it knew and could reach. If they are
+    /// fewer than the copies of a record, one copy is gone that nobody could take, and that counts
+    /// as a failure: so it is in a circle of few, and while two circles become one. Called before
+    /// it is out of `holders`.
     pub fn left(&mut self, who: Spot, others: u32, holders: &Holders) {
         for (name, record) in &mut self.acknowledged {
             let (_, has) = place_of(*name, record.version, holders);
@@ -112,7 +131,9 @@ impl Records {
             let (all, there) = has.fold((0, 0), |(all, there), (who, _)| {
                 (all + 1, there + u32::from(living.contains(who)))
             });
-            if there > 0 && there >= record.wanted.min(living.len() as u32) {
+            let complete = there > 0 && there >= record.wanted.min(living.len() as u32);
+            record.whole = if complete { record.whole + 1 } else { 0 };
+            if record.whole >= WHOLE_LOOKS {
                 record.failed = 0;
                 // Fewer members keep fewer copies.
                 record.copies = there.min(record.wanted);
@@ -191,7 +212,7 @@ mod tests {
     fn kept() -> Records {
         let mut records = Records::default();
         records.begun(NAME, 3);
-        let said = records.acknowledged((NAME, 3), 2, (2, 1000), &holders(&[(1, 3), (2, 3)]));
+        let said = records.acknowledged((NAME, 3), 2, (2, 1000), (&holders(&[(1, 3), (2, 3)]), 0));
         assert_eq!(said, Ok(()));
         records
     }
@@ -200,11 +221,11 @@ mod tests {
     fn a_copy_that_was_told_of_and_is_not_there_is_found() {
         let mut records = Records::default();
         records.begun(NAME, 3);
-        let said = records.acknowledged((NAME, 3), 2, (2, 1000), &holders(&[(1, 3), (2, 2)]));
+        let said = records.acknowledged((NAME, 3), 2, (2, 1000), (&holders(&[(1, 3), (2, 2)]), 0));
         assert!(said.is_err());
         // Unless somebody died on the way.
         records.failed(Spot(3), &holders(&[]));
-        let said = records.acknowledged((NAME, 3), 2, (2, 1000), &holders(&[(1, 3)]));
+        let said = records.acknowledged((NAME, 3), 2, (2, 1000), (&holders(&[(1, 3)]), 0));
         assert_eq!(said, Ok(()));
     }
 
@@ -215,7 +236,9 @@ mod tests {
         records.failed(Spot(1), &holders(&[(1, 3), (2, 3)]));
         assert_eq!(records.clone().look(0, &holders(&[]), &living).len(), 1);
         let mut mended = records.clone();
-        assert!(mended.look(0, &holders(&[(2, 3), (3, 3)]), &living).is_empty());
+        for _ in 0..WHOLE_LOOKS {
+            assert!(mended.look(0, &holders(&[(2, 3), (3, 3)]), &living).is_empty());
+        }
         mended.failed(Spot(2), &holders(&[(2, 3), (3, 3)]));
         assert_eq!(mended.look(0, &holders(&[]), &living).len(), 1);
         records.failed(Spot(2), &holders(&[(2, 3)]));

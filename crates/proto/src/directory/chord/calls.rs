@@ -150,6 +150,11 @@ impl<P: Copy + Ord> Calls<P> {
         self.open.iter().filter(|(_, call)| call.to == peer).map(|(id, _)| *id).collect()
     }
 
+    /// Takes calls off the list whose answers are not wanted any more.
+    pub(super) fn forget(&mut self, unwanted: impl Fn(&Purpose<P>) -> bool) {
+        self.open.retain(|_, call| !unwanted(&call.purpose));
+    }
+
     /// Whether some call to a peer is for this.
     pub(super) fn any_to(&self, peer: P, fits: impl Fn(&Purpose<P>) -> bool) -> bool {
         self.open.values().any(|call| call.to == peer && fits(&call.purpose))

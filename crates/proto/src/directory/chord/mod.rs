@@ -94,6 +94,8 @@ pub struct Chord<P: OnRing, V: Value> {
     settling: Option<(RingId, RingId)>,
     /// Who gets what we keep when we leave, the first first.
     heirs: Vec<Heir<P>>,
+    /// Whether our own side wanted to leave while we were joining.
+    leaves_when_in: bool,
 }
 
 /// How a peer stands to the circle.
@@ -154,6 +156,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             said_goodbye: false,
             settling: None,
             heirs: Vec::new(),
+            leaves_when_in: false,
         }
     }
 
@@ -302,7 +305,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         self.tables.timed(from, now.since(call.sent));
         match (call.purpose, body) {
             (purpose, Reply::Busy) if self.is_handing(&purpose) => {
-                self.heir_failed(now, from, heirs::REFUSED, out);
+                self.heir_failed(from, heirs::BUSY);
             }
             (purpose, Reply::Busy) => self.failed(now, from, purpose, out),
             (Purpose::Stabilize, Reply::State(said)) => self.stabilized(now, from, said, out),
@@ -399,7 +402,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         }
         if self.is_handing(&call.purpose) {
             let weight = if call.alive { heirs::LATE } else { heirs::SILENT };
-            return self.heir_failed(now, call.to, weight, out);
+            return self.heir_failed(call.to, weight);
         }
         let compares = matches!(call.purpose, Purpose::Compare { .. } | Purpose::Repair { .. });
         if compares && !call.alive && self.phase == Phase::On && !self.params.hurry.is_zero() {

@@ -53,8 +53,7 @@ struct Parcel<V> {
 
 impl<V> PutJob<V> {
     /// A record of which all parts are kept need not be kept whole by who hands it over.
-    fn part_settled(&mut self, whole: Option<(RingId, Slot)>, result: Result<u8, Reject>) {
-        let (Some(whole), PutFor::HandOver) = (whole, self.purpose) else { return };
+    fn part_settled(&mut self, whole: (RingId, Slot), result: Result<u8, Reject>) {
         let kept = matches!(result, Ok(_) | Err(Reject::Stale));
         if let Some(left) = self.split.get_mut(&whole)
             && kept
@@ -109,12 +108,25 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         self.puts.values().any(|job| job.purpose == PutFor::HandOver)
     }
 
+    /// Who goes, or comes, counts on what we have of a range: what of it we are handing over stays
+    /// here too.
+    pub(super) fn range_stays(&mut self, from: RingId, to: RingId) {
+        for job in self.puts.values_mut().filter(|job| job.purpose == PutFor::HandOver) {
+            for parcels in [&mut job.waiting, &mut job.later, &mut job.sent] {
+                parcels.retain(|(key, _), parcel| parcel.part_of.is_some() || !key.is_in(from, to));
+            }
+        }
+    }
+
     /// Others want us to keep a record: if we are handing it over, it stays here too.
     pub(super) fn stays(&mut self, key: RingId, slot: Slot) {
         for job in self.puts.values_mut().filter(|job| job.purpose == PutFor::HandOver) {
-            job.waiting.remove(&(key, slot));
-            job.later.remove(&(key, slot));
-            job.sent.remove(&(key, slot));
+            for parcels in [&mut job.waiting, &mut job.later, &mut job.sent] {
+                // A part is kept wherever it belongs; it is the whole that goes away then.
+                if parcels.get(&(key, slot)).is_some_and(|parcel| parcel.part_of.is_none()) {
+                    parcels.remove(&(key, slot));
+                }
+            }
         }
     }
 
@@ -255,10 +267,10 @@ impl<P: OnRing, V: Value> Chord<P, V> {
                         job.waiting.insert(name, part);
                     }
                 }
-                result => {
-                    job.results.push((name.0, name.1, result));
-                    job.part_settled(parcel.part_of, result);
-                }
+                result => match (parcel.part_of, job.purpose) {
+                    (Some(whole), PutFor::HandOver) => job.part_settled(whole, result),
+                    _ => job.results.push((name.0, name.1, result)),
+                },
             }
         }
         if job.purpose == PutFor::HandOver {

@@ -126,8 +126,8 @@ impl<P: OnRing, V: Value> Chord<P, V> {
     ) -> Rep<P, V> {
         let whole = Vouched { from: span.0, to: span.1, rank: span.2, at: now };
         match self.vouched.get_mut(&from) {
-            // One that goes vouches for nothing.
-            _ if span.2 == 0 => {}
+            // One that goes vouches for nothing, but will not tell us again what we say we have.
+            _ if span.2 == 0 => self.range_stays(span.0, span.1),
             // A part of the range that it asked about just before.
             Some(known)
                 if now.since(known.at) < self.params.call_time
@@ -290,7 +290,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         }
     }
 
-    fn is_vouched(&self, key: RingId, record: &V) -> bool {
+    pub(super) fn is_vouched(&self, key: RingId, record: &V) -> bool {
         self.vouched.values().any(|word| {
             key.is_in(word.from, word.to) && self.copies_of(record) > usize::from(word.rank)
         })

@@ -79,6 +79,13 @@ impl<P: OnRing, V: Value> Chord<P, V> {
             out.emit(Event::Joined { alone: true });
             self.begin_rounds(now, out);
         }
+        self.leave_if_wanted(now, out);
+    }
+
+    fn leave_if_wanted(&mut self, now: Time, out: &mut Out<P, V>) {
+        if std::mem::take(&mut self.leaves_when_in) {
+            self.leave(now, out);
+        }
     }
 
     /// The peer before us said who stands behind it: we come in between.
@@ -135,6 +142,7 @@ impl<P: OnRing, V: Value> Chord<P, V> {
         self.neighbours_changed(now, out);
         self.compare_now(now, out);
         self.fill_fingers(now, out);
+        self.leave_if_wanted(now, out);
     }
 
     /// The successor that we wanted to come in before does not answer.

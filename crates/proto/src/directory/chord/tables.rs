@@ -36,6 +36,8 @@ pub(super) struct Tables<P> {
     times: BTreeMap<P, Duration>,
     /// Peers to find the circle again by, with the time of their last sign of life.
     known: BTreeMap<P, Time>,
+    /// The last of them that was asked for our place.
+    outsider: Option<P>,
 }
 
 struct Finger<P> {
@@ -60,6 +62,7 @@ impl<P: OnRing> Tables<P> {
             suspects: BTreeMap::new(),
             times: BTreeMap::new(),
             known: BTreeMap::new(),
+            outsider: None,
         }
     }
 
@@ -229,12 +232,17 @@ impl<P: OnRing> Tables<P> {
         all
     }
 
-    /// A remembered peer that stands in no table, by chance.
-    pub(super) fn outsider(&self, dice: &mut Dice) -> Option<P> {
+    /// A remembered peer that is no neighbour: the first by chance, then one after the other, so
+    /// that each has its turn.
+    pub(super) fn outsider(&mut self, dice: &mut Dice) -> Option<P> {
         let inside = |peer: &P| self.predecessor == Some(*peer) || self.successors.contains(peer);
         let outside: Vec<P> = self.known.keys().filter(|peer| !inside(peer)).copied().collect();
-        let pick = dice.below(outside.len() as u64) as usize;
-        outside.get(pick).copied()
+        let pick = match self.outsider {
+            Some(last) => outside.partition_point(|peer| *peer <= last) % outside.len().max(1),
+            None => dice.below(outside.len() as u64) as usize,
+        };
+        self.outsider = outside.get(pick).copied();
+        self.outsider
     }
 
     /// A peer did not answer: it leaves every table but the predecessor's place, and others' word

@@ -270,7 +270,7 @@ impl<'a> Run<'a> {
             Event::Left => {
                 let alone = self.views.0.is_empty()
                     || self.player.machine(spot).is_none_or(|peer| peer.successors().is_empty());
-                let others = self.reached(spot).len() as u32 - 1;
+                let others = self.heirs(spot) as u32;
                 self.records.left(spot, others, &self.player.beside.holders);
                 self.die(spot, alone);
                 self.player.beside.wipe(spot);
@@ -299,22 +299,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// All on the circle of a peer, as its members see each other: those that it reaches from
-    /// neighbour to neighbour, itself among them.
-    fn reached(&self, from: Spot) -> BTreeSet<Spot> {
-        let mut reached = BTreeSet::from([from]);
-        let mut next = vec![from];
-        while let Some(spot) = next.pop() {
-            let Some(machine) = self.player.machine(spot) else { continue };
-            let neighbours = machine.successors().iter().copied().chain(machine.predecessor());
-            for peer in neighbours {
-                let there = self.views.0.contains_key(&peer);
-                if there && self.player.beside.reach(spot, peer) && reached.insert(peer) {
-                    next.push(peer);
-                }
-            }
-        }
-        reached
+    /// How many neighbours a peer knows that are there and that it can reach: who would take what
+    /// it keeps. Whether it knows as many as it should is judged by the ring.
+    fn heirs(&self, spot: Spot) -> usize {
+        let Some(machine) = self.player.machine(spot) else { return 0 };
+        let near = machine.successors().iter().copied().chain(machine.predecessor());
+        let there =
+            |peer: &Spot| self.views.0.contains_key(peer) && self.player.beside.reach(spot, *peer);
+        near.filter(there).collect::<BTreeSet<Spot>>().len()
     }
 
     // What goes wrong.
@@ -476,6 +468,7 @@ impl<'a> Run<'a> {
     fn settled(&mut self, id: u64, results: &[(RingId, Slot, Result<u8, Reject>)]) {
         let Some(notes) = self.puts.remove(&id) else { return };
         let mut faults = Vec::new();
+        let now_ms = EPOCH_MS + self.player.now().0 / 1000 + 2 * SKEW_MS;
         for (at, slot, result) in results {
             let stands = |note: &&Note| Note::slot_of(note.slot) == *slot && descends(note, *at);
             let Some(note) = notes.values().find(stands) else {
@@ -493,6 +486,7 @@ impl<'a> Run<'a> {
                     let holders = &self.player.beside.holders;
                     let said = (wanted, note.expires_ms);
                     let copies = u32::from(*copies);
+                    let holders = (holders, now_ms);
                     faults.extend(self.records.acknowledged(name, copies, said, holders).err());
                 }
                 // Somebody else may have put something newer meanwhile.

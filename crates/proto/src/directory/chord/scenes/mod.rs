@@ -1,6 +1,7 @@
 //! Scenes on a small circle: machines, a network with a delay, and time that the scene moves.
 
 mod comings;
+mod handing;
 mod keeping;
 mod lies;
 mod lookups;
