@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use iroh::TransportAddr;
 use netwatch::ip::LocalAddresses;
 use potluck_base::{PeerAddr, PeerId, limits};
+use potluck_identity::SecretKey;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{EndpointConfig, LinkError, quic};
@@ -143,6 +144,17 @@ fn udp_places(listen: &[SocketAddr]) -> Vec<UdpPlace> {
 }
 
 impl Bound {
+    /// A QUIC endpoint beside ours on other ports, which has no relays and asks nobody.
+    pub(crate) async fn another_quic(
+        &self,
+        secret: &SecretKey,
+        alpn: &[u8],
+    ) -> Result<iroh::Endpoint, LinkError> {
+        let mut places = udp_places(&self.listen);
+        places.iter_mut().for_each(|place| place.address.set_port(0));
+        quic::bind(secret, alpn, &places, &[], None).await
+    }
+
     /// The addresses that lead here.
     pub(crate) fn addr(&self, id: PeerId) -> PeerAddr {
         let port = self.listen.first().map_or(0, SocketAddr::port);

@@ -16,8 +16,6 @@ use crate::mem::MemoryEndpoint;
 use crate::tls::TlsKeys;
 use crate::{ALPN, Finder, Link, LinkError, dial, quic_listen, tls_listen};
 
-/// How often a peer is dialled at most where it moved to.
-const MOVED_TRIES: u32 = 8;
 /// Time for links to say farewell when the endpoint closes.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 
@@ -70,6 +68,7 @@ enum Inner {
 
 /// An endpoint on the network.
 struct Net {
+    secret: SecretKey,
     hub: Arc<Hub>,
     accepted: Mutex<mpsc::Receiver<Link>>,
     tcp: bool,
@@ -97,6 +96,7 @@ impl Endpoint {
             hub.tasks.spawn(quic_listen::listen(hub.clone(), quic.clone()));
         }
         let net = Net {
+            secret: config.secret,
             hub,
             accepted: Mutex::new(accepted),
             tcp: config.tcp,
@@ -182,16 +182,31 @@ impl Net {
         dial::dial(&self.hub, addr, self.tcp, quic).await
     }
 
-    /// Dials a peer that was not where it was. QUIC remembers that place as well, and whoever
-    /// answers first is met: a stranger who lives there now is no reason to give up at once.
+    /// Dials a peer that was not where it was.
     async fn dial_moved(&self, addr: &PeerAddr) -> Result<Link, LinkError> {
-        for _ in 1..MOVED_TRIES {
-            match self.dial(addr).await {
-                Err(LinkError::WrongPeer { .. }) => {}
-                result => return result,
+        match self.dial(addr).await {
+            Err(LinkError::WrongPeer { .. }) if self.bound.quic.is_some() => {
+                self.dial_afresh(addr).await
             }
+            result => result,
         }
-        self.dial(addr).await
+    }
+
+    /// Dials from a socket of its own, which lives as long as the link.
+    ///
+    /// An iroh endpoint remembers every place of a peer for a minute and more, knocks at all of
+    /// them, and fails if a stranger who lives in one answers first. A fresh one knows only `addr`.
+    async fn dial_afresh(&self, addr: &PeerAddr) -> Result<Link, LinkError> {
+        let quic = self.bound.another_quic(&self.secret, self.hub.tls.alpn()).await?;
+        let link = dial::dial(&self.hub, addr, self.tcp, Some((&quic, false))).await;
+        let hung_up = link.as_ref().ok().and_then(Link::hung_up);
+        self.hub.tasks.spawn(async move {
+            if let Some(hung_up) = hung_up {
+                hung_up.await;
+            }
+            quic.close().await;
+        });
+        link
     }
 
     /// Where the peer may be besides, if the finder knows a place that was not tried.

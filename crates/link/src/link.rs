@@ -48,6 +48,14 @@ impl Link {
         Arc::downgrade(&self.shared)
     }
 
+    /// When its QUIC connection has ended; `None` over anything else.
+    pub(crate) fn hung_up(&self) -> Option<impl Future<Output = ()> + use<>> {
+        match &self.shared.carrier {
+            Carrier::Quic(carrier) => Some(carrier.closed()),
+            _ => None,
+        }
+    }
+
     /// The peer's key; it has proven that it holds the secret half.
     pub fn peer(&self) -> PeerId {
         self.shared.peer

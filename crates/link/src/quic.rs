@@ -185,6 +185,14 @@ impl QuicCarrier {
         }
     }
 
+    /// When the connection has ended; does not keep it alive.
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + use<> {
+        let connection = self.connection.weak_handle();
+        async move {
+            connection.closed().await;
+        }
+    }
+
     pub(crate) fn hang_up(&self, reason: &str) {
         self.connection.close(VarInt::from_u32(CODE_CLOSED), reason.as_bytes());
     }

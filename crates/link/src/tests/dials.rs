@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use potluck_base::{PathKind, PeerAddr, PeerId};
 
@@ -30,10 +31,17 @@ async fn a_peer_is_found_by_its_key_alone_and_where_it_moved_to() {
         let config = EndpointConfig { finder: Some(finder), ..loopback(1, tcp, quic) };
         let us = Endpoint::bind(config).await.unwrap();
         assert_eq!(soon(us.dial(&at(2, &[]))).await.unwrap().peer(), id(2));
+        soon(there.accept()).await.unwrap();
         // Somebody else lives now where it was.
         let stranger = endpoint(4, tcp, quic).await;
         let link = soon(us.dial(&at(2, &stranger.addr().direct))).await.unwrap();
         assert_eq!(link.peer(), id(2));
+        let far = soon(there.accept()).await.unwrap();
+        far.send(Bytes::from_static(b"here")).await.unwrap();
+        assert_eq!(&soon(link.recv()).await.unwrap().unwrap()[..], b"here");
+        link.close("seen");
+        assert_eq!(soon(far.recv()).await.unwrap(), None);
+        assert_eq!(far.why_closed().as_deref(), Some("closed by the peer: seen"));
         let nobody = soon(us.dial(&at(3, &[]))).await.unwrap_err();
         assert!(matches!(nobody, LinkError::NoAddress(_)), "{nobody}");
     }
