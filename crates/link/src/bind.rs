@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use futures_util::FutureExt;
 use iroh::TransportAddr;
 use netwatch::ip::LocalAddresses;
 use potluck_base::{PeerAddr, PeerId, limits};
@@ -152,7 +153,8 @@ impl Bound {
     ) -> Result<iroh::Endpoint, LinkError> {
         let mut places = udp_places(&self.listen);
         places.iter_mut().for_each(|place| place.address.set_port(0));
-        quic::bind(secret, alpn, &places, &[], None).await
+        // Boxed: what waits for a dial would be too deep a type for the compiler.
+        quic::bind(secret, alpn, &places, &[], None).boxed().await
     }
 
     /// The addresses that lead here.
