@@ -16,7 +16,7 @@ use potluck_proto::{CopySaid, Frame, Refusal, What};
 use potluck_service::ServiceError;
 use potluck_service::fetch::Fetch;
 use potluck_service::stored::{CopyState, Step};
-use potluck_store::{Audience, DownloadPlan, HeldClaim, OnExists, PlanKind};
+use potluck_store::{Audience, DownloadPlan, Faults, HeldClaim, OnExists, PlanKind};
 use stored_scene::{Keeper, Kind, Ring, deposit, holders, keeper, keeper_of, open, sorted};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -224,7 +224,7 @@ fn a_fetch_that_was_killed_goes_on_and_its_room_is_counted() {
         let home = TempDir::new().unwrap();
         {
             // What a node leaves that is killed in the middle.
-            let store = open(home.path()).await;
+            let store = open(home.path(), &Faults::new()).await;
             let signed = deposit(ANN, content, 600_000, 1);
             let claim = HeldClaim {
                 content,

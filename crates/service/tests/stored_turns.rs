@@ -79,6 +79,37 @@ fn the_next_one_holds_what_one_before_it_cannot_and_gives_it_back() {
 }
 
 #[test]
+fn whoever_has_a_full_disk_says_so_and_takes_it_when_there_is_room() {
+    for before_the_first_byte in [true, false] {
+        story(async move {
+            let (net, ring) = (MemoryNet::new(), Ring::new());
+            let ann = keeper(&net, &ring, ANN).await;
+            let kind = Kind::default();
+            let disk = kind.faults.clone();
+            match before_the_first_byte {
+                true => disk.free_space(1000),
+                false => disk.full_after(100_000),
+            }
+            let ben = keeper_of(&net, &ring, BEN, kind, home()).await;
+            let (cid, dan) = (keeper(&net, &ring, CID).await, keeper(&net, &ring, DAN).await);
+            ring.stand(&[BEN, CID, ANN, DAN]);
+            let (path, bytes) = ann.write("film", 700_000);
+            let put = ann.put(&path, 2).await.0.unwrap();
+            assert_eq!(holders(&put), sorted(&[CID, DAN]), "{before_the_first_byte}");
+            let states = put.copies.iter().map(|copy| (copy.peer, &copy.state));
+            let of_ben: Vec<_> = states.filter(|(who, _)| *who == peer(BEN)).collect();
+            assert!(format!("{of_ben:?}").contains("its disk is full"), "{of_ben:?}");
+            // Somebody clears up.
+            disk.free_space(1_000_000_000);
+            disk.full_after(u64::MAX);
+            until("the first has it", || ben.holds(&put.content)).await;
+            until("nobody stands in", || !dan.holds(&put.content)).await;
+            assert!(cid.holds(&put.content) && ben.held_bytes(&put.content) == bytes);
+        });
+    }
+}
+
+#[test]
 fn one_that_cannot_hold_a_file_passes_it_on_without_its_publisher() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());

@@ -8,7 +8,7 @@
 //!
 //! - [`put`](StoredService::put), [`repair`](StoredService::repair),
 //!   [`remove`](StoredService::remove): what this node puts there. In between, `tend` renews it.
-//! - `hold`: what this node holds for others, and when it lets go. `book`: how much of it.
+//! - `hold`: what this node holds for others. `release`: when it lets go. `book`: how much of it.
 //! - `turns`: who of those who keep a key is to hold a file.
 //! - `copies`: how the copies of a file are, by the word of those who are to have them.
 
@@ -19,6 +19,7 @@ mod fetching;
 mod hold;
 mod live;
 mod put;
+mod release;
 mod said;
 mod tend;
 mod turns;

@@ -20,7 +20,7 @@ use potluck_service::stored::{
 };
 use potluck_service::swarm::Swarms;
 use potluck_service::{Announcing, Notices, ServiceError, now_ms};
-use potluck_store::Store;
+use potluck_store::{Faults, Store};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
@@ -180,6 +180,8 @@ pub struct Keeper {
 pub struct Kind {
     pub quota: u64,
     pub pace: Pace,
+    /// How its disk fails.
+    pub faults: Arc<Faults>,
 }
 
 impl Default for Kind {
@@ -192,7 +194,7 @@ impl Default for Kind {
             retry: (Duration::from_millis(50), Duration::from_millis(400)),
             ..Pace::default()
         };
-        Self { quota: 1_000_000_000, pace }
+        Self { quota: 1_000_000_000, pace, faults: Faults::new() }
     }
 }
 
@@ -209,7 +211,7 @@ pub async fn keeper_of(
     kind: Kind,
     home: TempDir,
 ) -> Keeper {
-    let store = open(home.path()).await;
+    let store = open(home.path(), &kind.faults).await;
     store.put_network(&network(), b"kept").unwrap();
     let notices = Notices::new();
     let peers = Peers::new(net.endpoint(peer(who)), "test/1".to_owned(), notices.clone());
@@ -234,10 +236,10 @@ pub async fn keeper_of(
 }
 
 /// Opens a home as soon as whoever had it open before is gone.
-pub async fn open(home: &Path) -> Store {
+pub async fn open(home: &Path, faults: &Arc<Faults>) -> Store {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     loop {
-        match Store::open(home) {
+        match Store::open_faulty(home, Arc::clone(faults)) {
             Ok(store) => return store,
             Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
         }
