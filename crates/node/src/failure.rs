@@ -78,6 +78,7 @@ fn kind(error: &ServiceError) -> ErrorKind {
         ServiceError::NetworkExists(_) | ServiceError::NickTaken { .. } => ErrorKind::Exists,
         ServiceError::TrackerAway { .. }
         | ServiceError::CircleAway { .. }
+        | ServiceError::OffCircle
         | ServiceError::DirectorySilent
         | ServiceError::NoCopies { .. }
         | ServiceError::TrackerNonsense => ErrorKind::Unreachable,
@@ -167,6 +168,7 @@ fn hint(error: &ServiceError) -> Option<&'static str> {
         ServiceError::CircleAway { .. } => {
             "is another member running, and can this device reach it? An invite names some"
         }
+        ServiceError::OffCircle => "\"potluck dht join\" puts it back there",
         ServiceError::Denied(Denial::UsedUp | Denial::Expired) => {
             "ask a member for a new invite: potluck invite"
         }

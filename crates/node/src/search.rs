@@ -167,14 +167,18 @@ impl NodeHandle {
         if paths.is_empty() {
             paths.push(entry.path.clone());
         }
+        // Those who have a part of it count where nobody has all.
+        let has_all = |provider: &&Provider| !provider.partial;
+        let some_have_all = providers.iter().any(|provider| has_all(&provider));
+        let counted = || providers.iter().filter(|one| !some_have_all || has_all(one));
         Some(Candidate {
             name: name.as_str().to_owned(),
             content: Some(content),
             kind: kind_to_api(entry.kind),
             size: Some(entry.size),
             files: 1,
-            providers: providers.len() as u32,
-            online: providers.iter().filter(|provider| provider.online).count() as u32,
+            providers: counted().count() as u32,
+            online: counted().filter(|provider| provider.online).count() as u32,
             network: self.network_name(&network),
             ticket: ticket.to_string(),
             unverified: None,

@@ -123,6 +123,9 @@ pub enum ServiceError {
         /// Why.
         why: String,
     },
+    /// This node stands on the circle of the network no more.
+    #[error("this node has left the circle")]
+    OffCircle,
     /// A circle cannot answer this.
     #[error(transparent)]
     Unanswerable(#[from] potluck_proto::directory::chord::index::Unanswerable),

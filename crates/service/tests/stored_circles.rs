@@ -140,6 +140,10 @@ fn a_stored_file_outlives_its_publisher_and_a_holder() {
             available(&group.members[other], &group.network, "notes").await == Some((2, 3))
         })
         .await;
+        let named = keepers[other].fetcher.directories.providers(content, &[group.network]).await;
+        let whole = named.iter().filter(|(_, provider)| !provider.partial);
+        let online = whole.clone().filter(|(_, provider)| provider.online);
+        assert_eq!((online.count(), whole.count()), (2, 3), "who may stand in is not counted");
         assert!(get(&group, &keepers[other], content, 400_000).await == bytes);
     });
 }

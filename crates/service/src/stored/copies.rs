@@ -323,14 +323,19 @@ fn rank(state: &CopyState) -> u8 {
 /// A deposit of ours, with what was last heard of its copies.
 pub(super) fn view(own: &OwnDeposit) -> Deposit {
     // What an older program wrote is as good as nothing.
-    let copies: Vec<Copy> = postcard::from_bytes(&own.heard).unwrap_or_default();
+    let heard: Option<Vec<Copy>> = postcard::from_bytes(&own.heard).ok();
+    let why = match &heard {
+        Some(copies) => why_fewer(own.copies, copies),
+        None => Some("nothing has been heard of its copies yet".to_owned()),
+    };
+    let copies = heard.unwrap_or_default();
     Deposit {
         content: own.content,
         name: own.name.as_str().to_owned(),
         bytes: own.bytes,
         network: own.network,
         wanted: own.copies,
-        why: why_fewer(own.copies, &copies),
+        why,
         copies,
         expires_ms: own.expires_ms,
     }
@@ -376,6 +381,8 @@ fn why_fewer(wanted: u8, copies: &[Copy]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use potluck_base::RelPath;
+
     use super::*;
 
     #[test]
@@ -394,5 +401,25 @@ mod tests {
             Some("a member could not: its quota of 1 kB is used up; a copy is on its way")
         );
         assert_eq!(why_fewer(1, &[]).as_deref(), Some("nobody else is on the circle"));
+    }
+
+    #[test]
+    fn as_long_as_nothing_is_heard_of_copies_nobody_is_blamed() {
+        let mut own = OwnDeposit {
+            network: NetworkId([1; 32]),
+            content: ContentId([2; 32]),
+            name: RelPath::parse("film").unwrap(),
+            bytes: 10,
+            copies: 2,
+            sequence: 1,
+            expires_ms: 1,
+            removed: false,
+            offer: None,
+            heard: Vec::new(),
+        };
+        let fresh = view(&own).why.unwrap();
+        assert_eq!(fresh, "nothing has been heard of its copies yet");
+        note(&mut own, &[]);
+        assert_eq!(view(&own).why.unwrap(), "nobody else is on the circle");
     }
 }

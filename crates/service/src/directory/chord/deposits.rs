@@ -130,9 +130,13 @@ impl ChordDirectory {
     }
 
     /// Those who are to hold a stored file, as providers of it: whether they have it already, they
-    /// say themselves.
+    /// say themselves. Those behind them may stand in for one that cannot, or hold it still: they
+    /// count as partial.
     pub(super) async fn holders(&self, content: ContentId) -> Result<Vec<Provider>, ServiceError> {
         let Some(deposit) = self.deposit_of(content).await? else { return Ok(Vec::new()) };
+        let keepers = self.keepers(content).await?;
+        let mut first = candidates(&keepers, &deposit);
+        first.truncate(usize::from(deposit.copies));
         let entry = Entry {
             path: deposit.name,
             content,
@@ -141,15 +145,14 @@ impl ChordDirectory {
             executable: false,
             modified_s: deposit.sequence / 1000,
         };
-        let others = self.keepers(content).await?.into_iter();
-        let others = others.filter(|peer| *peer != self.heart.own());
+        let others = keepers.into_iter().filter(|peer| *peer != self.heart.own());
         let holder = |peer| Provider {
             peer,
             nick: self.nick_of(peer).unwrap_or_default(),
             address: self.heart.lines.address(peer),
             online: true,
             last_seen_ms: now_ms(),
-            partial: false,
+            partial: !first.contains(&peer),
             entry: entry.clone(),
         };
         Ok(others.map(holder).collect())

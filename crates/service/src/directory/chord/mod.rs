@@ -288,9 +288,7 @@ impl ChordDirectory {
         match &*self.heart.state.borrow() {
             State::Expelled => Err(ServiceError::Expelled),
             State::Denied(denial) => Err(denial.clone().into()),
-            State::Away => {
-                Err(ServiceError::CircleAway { why: "this node has left the circle".to_owned() })
-            }
+            State::Away => Err(ServiceError::OffCircle),
             _ if self.heart.is_on() => Ok(()),
             State::Connecting { why: Some(why), .. } => {
                 Err(ServiceError::CircleAway { why: why.clone() })
@@ -369,9 +367,9 @@ impl Directory for ChordDirectory {
                     self.remembered().keep(&found);
                     Ok(found)
                 }
-                Err(ServiceError::CircleAway { why }) => {
+                Err(error @ (ServiceError::CircleAway { .. } | ServiceError::OffCircle)) => {
                     let remembered = self.remembered().search(network, &query);
-                    remembered.ok_or(ServiceError::CircleAway { why })
+                    remembered.ok_or(error)
                 }
                 Err(error) => Err(error),
             }
@@ -396,17 +394,17 @@ impl Directory for ChordDirectory {
                         .collect();
                     for holder in holders.ok().and_then(Result::ok).unwrap_or_default() {
                         match providers.iter_mut().find(|one| one.peer == holder.peer) {
-                            Some(known) => known.online = true,
+                            Some(known) => known.online |= !holder.partial,
                             None => providers.push(holder),
                         }
                     }
-                    providers.sort_by_key(|one| !one.online);
+                    providers.sort_by_key(|one| (!one.online, one.partial));
                     self.remembered().keep_providers(content, &providers);
                     Ok(providers)
                 }
-                Err(ServiceError::CircleAway { why }) => {
+                Err(error @ (ServiceError::CircleAway { .. } | ServiceError::OffCircle)) => {
                     let known = self.remembered().providers(&content);
-                    known.ok_or(ServiceError::CircleAway { why })
+                    known.ok_or(error)
                 }
                 Err(error) => Err(error),
             }
