@@ -179,6 +179,8 @@ pub struct CopyEnded {
     /// The file.
     #[schema(value_type = String)]
     pub content: ContentId,
+    /// Its name.
+    pub name: String,
     /// The holder.
     pub peer: PeerName,
     /// How it ended.

@@ -130,8 +130,9 @@ impl NodeHandle {
             Step::Copying { content, name, done, total, copies, wanted } => {
                 Event::Storing(Storing { content, name, done, total, copies, wanted })
             }
-            Step::Ended { content, peer, state } => Event::CopyEnded(CopyEnded {
+            Step::Ended { content, name, peer, state } => Event::CopyEnded(CopyEnded {
                 content,
+                name,
                 peer: name_of(&self.names_in(vec![(*network, peer)]).await, network, peer),
                 state: copy_state(state),
             }),

@@ -150,11 +150,15 @@ impl Meter {
                 );
                 self.line(&text, Ui::warn);
             }
-            Event::CopyEnded(CopyEnded { peer, state, .. }) => match state {
-                CopyState::There => self.line(&format!("{} has a copy", named(peer)), Ui::note),
+            Event::CopyEnded(CopyEnded { name, peer, state, .. }) => match state {
+                CopyState::There => {
+                    self.line(&format!("{} has {}", named(peer), shown(name)), Ui::note);
+                }
                 CopyState::Coming => {}
                 CopyState::Missing { why } => {
-                    self.line(&format!("no copy at {}: {}", named(peer), shown(why)), Ui::warn);
+                    let text =
+                        format!("{}: no copy at {}: {}", shown(name), named(peer), shown(why));
+                    self.line(&text, Ui::warn);
                 }
             },
             Event::ReceiverDone { peer, .. } => {

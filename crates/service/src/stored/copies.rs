@@ -227,13 +227,17 @@ impl<'a> Wait<'a> {
         self.moved.elapsed() > patience
     }
 
+    fn ended(&self, peer: PeerId, heard: &Heard) -> Step {
+        let name = self.own.name.as_str().to_owned();
+        Step::Ended { content: self.own.content, name, peer, state: state_of(heard) }
+    }
+
     async fn tell_steps(&mut self, steps: &mpsc::Sender<Step>) {
         let content = self.own.content;
         for (peer, heard) in &self.heard {
             if is_last_word(heard) && self.told.insert(*peer) {
-                let (peer, state) = (*peer, state_of(heard));
                 // Nobody listening is no fault.
-                let _ = steps.send(Step::Ended { content, peer, state }).await;
+                let _ = steps.send(self.ended(*peer, heard)).await;
             }
         }
         let wanted = u32::from(self.own.copies);
@@ -255,8 +259,7 @@ impl<'a> Wait<'a> {
     async fn tell_rest(&mut self, steps: &mpsc::Sender<Step>) {
         for (peer, heard) in &self.heard {
             if self.told.insert(*peer) {
-                let (content, peer, state) = (self.own.content, *peer, state_of(heard));
-                let _ = steps.send(Step::Ended { content, peer, state }).await;
+                let _ = steps.send(self.ended(*peer, heard)).await;
             }
         }
     }

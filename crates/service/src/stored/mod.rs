@@ -89,6 +89,8 @@ pub enum Step {
     Ended {
         /// What.
         content: ContentId,
+        /// Its name.
+        name: String,
         /// Who.
         peer: PeerId,
         /// How it ended.
