@@ -17,7 +17,9 @@ use potluck_service::ServiceError;
 use potluck_service::fetch::Fetch;
 use potluck_service::stored::{CopyState, Step};
 use potluck_store::{Audience, DownloadPlan, Faults, HeldClaim, OnExists, PlanKind};
-use stored_scene::{Keeper, Kind, Ring, deposit, holders, keeper, keeper_of, open, sorted};
+use stored_scene::{
+    Keeper, Kind, Ring, deposit, holders, keeper, keeper_of, keepers, open, sorted,
+};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -58,9 +60,7 @@ async fn get(who: &Keeper, content: ContentId, size: u64, from: &[u8]) -> Vec<u8
 fn a_file_gets_as_many_copies_as_were_asked_for_and_is_fetched_without_its_publisher() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
-        let (cid, dan) = (keeper(&net, &ring, CID).await, keeper(&net, &ring, DAN).await);
-        let ema = keeper(&net, &ring, EMA).await;
+        let [ann, ben, cid, dan, ema] = keepers(&net, &ring, [ANN, BEN, CID, DAN, EMA]).await;
         // The publisher itself is one of those who keep the key: that is no copy.
         ring.stand(&[BEN, ANN, CID, DAN, EMA]);
         let (path, bytes) = ann.write("film.mkv", 700_000);
@@ -90,11 +90,9 @@ fn a_file_gets_as_many_copies_as_were_asked_for_and_is_fetched_without_its_publi
 fn another_copy_is_made_when_a_holder_is_gone_even_without_the_publisher() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
-        let (cid, dan) = (keeper(&net, &ring, CID).await, keeper(&net, &ring, DAN).await);
+        let [ann, ben, cid, dan] = keepers(&net, &ring, [ANN, BEN, CID, DAN]).await;
         ring.stand(&[BEN, CID, DAN, ANN]);
-        let (path, bytes) = ann.write("notes", 50_000);
-        let put = ann.put(&path, 2).await.0.unwrap();
+        let (put, bytes) = ann.store("notes", 50_000, 2).await;
         assert_eq!(holders(&put), sorted(&[BEN, CID]));
         ann.die().await;
         ben.die().await;
@@ -109,8 +107,7 @@ fn another_copy_is_made_when_a_holder_is_gone_even_without_the_publisher() {
 fn a_repair_makes_what_is_missing_and_says_how_many() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
-        let cid = keeper(&net, &ring, CID).await;
+        let [ann, ben, cid] = keepers(&net, &ring, [ANN, BEN, CID]).await;
         ring.stand(&[BEN, ANN]);
         let (path, _) = ann.write("notes", 5000);
         let put = ann.put(&path, 2).await.0.unwrap();
@@ -132,8 +129,7 @@ fn a_repair_makes_what_is_missing_and_says_how_many() {
 fn what_is_taken_out_is_dropped_by_all_who_hold_it() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
-        let cid = keeper(&net, &ring, CID).await;
+        let [ann, ben, cid] = keepers(&net, &ring, [ANN, BEN, CID]).await;
         ring.stand(&[BEN, CID, ANN]);
         let (path, _) = ann.write("notes", 5000);
         let put = ann.put(&path, 2).await.0.unwrap();
@@ -157,10 +153,9 @@ fn what_is_taken_out_is_dropped_by_all_who_hold_it() {
 fn what_is_taken_out_while_nobody_can_be_told_is_told_later() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
+        let [ann, ben] = keepers(&net, &ring, [ANN, BEN]).await;
         ring.stand(&[BEN, ANN]);
-        let (path, _) = ann.write("notes", 5000);
-        let put = ann.put(&path, 1).await.0.unwrap();
+        let put = ann.store("notes", 5000, 1).await.0;
         ring.set_silent(true);
         let removed = ann.stored.remove("notes", None).await.unwrap();
         assert_eq!((removed.dropped, removed.copies), (0, 1));
@@ -176,10 +171,9 @@ fn what_is_taken_out_while_nobody_can_be_told_is_told_later() {
 fn whoever_is_relieved_lets_go_only_when_the_others_have_it() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
+        let [ann, ben] = keepers(&net, &ring, [ANN, BEN]).await;
         ring.stand(&[BEN, ANN]);
-        let (path, bytes) = ann.write("notes", 5000);
-        let put = ann.put(&path, 1).await.0.unwrap();
+        let (put, bytes) = ann.store("notes", 5000, 1).await;
         let full = Kind { quota: 0, ..Kind::default() };
         let cid = keeper_of(&net, &ring, CID, full, TempDir::new().unwrap()).await;
         ring.stand(&[CID, BEN, ANN]);
@@ -200,10 +194,9 @@ fn whoever_is_relieved_lets_go_only_when_the_others_have_it() {
 fn whoever_is_relieved_and_knows_better_tells_the_others() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
+        let [ann, ben] = keepers(&net, &ring, [ANN, BEN]).await;
         ring.stand(&[BEN, ANN]);
-        let (path, _) = ann.write("notes", 5000);
-        let put = ann.put(&path, 1).await.0.unwrap();
+        let put = ann.store("notes", 5000, 1).await.0;
         ann.die().await;
         let cid = keeper(&net, &ring, CID).await;
         ring.lose(put.content);
@@ -271,10 +264,9 @@ fn a_fetch_that_was_killed_goes_on_and_its_room_is_counted() {
 fn what_is_held_is_held_after_a_restart() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
+        let [ann, ben] = keepers(&net, &ring, [ANN, BEN]).await;
         ring.stand(&[BEN, ANN]);
-        let (path, bytes) = ann.write("notes", 5000);
-        let put = ann.put(&path, 1).await.0.unwrap();
+        let (put, bytes) = ann.store("notes", 5000, 1).await;
         let (home, ann_home) = (ben.die().await, ann.die().await);
         let ben = keeper_of(&net, &ring, BEN, Kind::default(), home).await;
         assert_eq!(ben.stored.list(None).await.unwrap().held_bytes, 5000);
@@ -320,10 +312,8 @@ fn what_is_not_renewed_runs_out_and_what_is_renewed_does_not() {
         let dan = keeper_of(&net, &ring, DAN, short(), TempDir::new().unwrap()).await;
         let ben = keeper(&net, &ring, BEN).await;
         ring.stand(&[BEN, ANN, DAN]);
-        let (path, _) = ann.write("renewed", 5000);
-        let renewed = ann.put(&path, 1).await.0.unwrap();
-        let (path, _) = dan.write("forgotten", 6000);
-        let forgotten = dan.put(&path, 1).await.0.unwrap();
+        let renewed = ann.store("renewed", 5000, 1).await.0;
+        let forgotten = dan.store("forgotten", 6000, 1).await.0;
         assert!(ben.holds(&forgotten.content));
         dan.die().await;
         until("it has run out", || !ben.holds(&forgotten.content)).await;
@@ -337,7 +327,7 @@ fn what_is_not_renewed_runs_out_and_what_is_renewed_does_not() {
 fn what_was_shared_before_stays_shared_as_it_was() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, _ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
+        let [ann, _ben] = keepers(&net, &ring, [ANN, BEN]).await;
         ring.stand(&[BEN, ANN]);
         let (path, _) = ann.write("notes", 5000);
         let sharing = potluck_service::share::Sharing {
@@ -383,10 +373,9 @@ fn folders_and_what_is_not_there_cannot_be_stored() {
 fn strangers_are_told_nothing_about_copies() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
+        let [ann, ben] = keepers(&net, &ring, [ANN, BEN]).await;
         ring.stand(&[BEN, ANN]);
-        let (path, _) = ann.write("notes", 5000);
-        let put = ann.put(&path, 1).await.0.unwrap();
+        let put = ann.store("notes", 5000, 1).await.0;
         assert!(ben.holds(&put.content));
         let (eve, end) = (someone(&net, 67), net.endpoint(peer(EVE)));
         let hand = Hand::dial(&end, BEN).await;
@@ -414,8 +403,7 @@ fn a_flood_of_deposits_fills_no_more_than_its_share() {
             ring.keep(deposit(EVE, ContentId([number; 32]), 10_000, 1));
         }
         until("its share is taken", || ben.fetcher.store.claims().unwrap().len() == 5).await;
-        let (path, _) = ann.write("notes", 50_000);
-        let put = ann.put(&path, 1).await.0.unwrap();
+        let put = ann.store("notes", 50_000, 1).await.0;
         assert_eq!(holders(&put), sorted(&[BEN]));
         assert_eq!(ben.fetcher.store.claims().unwrap().len(), 6);
     });
@@ -425,11 +413,9 @@ fn a_flood_of_deposits_fills_no_more_than_its_share() {
 fn a_copy_that_vanished_from_the_disk_is_fetched_again() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
-        let fay = keeper(&net, &ring, FAY).await;
+        let [ann, ben, fay] = keepers(&net, &ring, [ANN, BEN, FAY]).await;
         ring.stand(&[BEN, FAY, ANN]);
-        let (path, bytes) = ann.write("notes", 5000);
-        let put = ann.put(&path, 2).await.0.unwrap();
+        let (put, bytes) = ann.store("notes", 5000, 2).await;
         ann.die().await;
         let (folder, name) = ben.fetcher.store.held_place(&put.content).unwrap();
         std::fs::remove_file(folder.join(name.as_str())).unwrap();
@@ -443,10 +429,9 @@ fn a_copy_that_vanished_from_the_disk_is_fetched_again() {
 fn a_member_is_told_how_a_copy_is() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let (ann, ben) = (keeper(&net, &ring, ANN).await, keeper(&net, &ring, BEN).await);
+        let [ann, ben] = keepers(&net, &ring, [ANN, BEN]).await;
         ring.stand(&[BEN, ANN]);
-        let (path, _) = ann.write("notes", 5000);
-        let put = ann.put(&path, 1).await.0.unwrap();
+        let put = ann.store("notes", 5000, 1).await.0;
         let linked = ann.fetcher.peers.linked(peer(BEN)).unwrap();
         let ask = |content| {
             let (linked, what) = (Arc::clone(&linked), What::Stored { network: network() });

@@ -10,7 +10,7 @@ use membership_scene::{peer, story, until};
 use potluck_content::hash;
 use potluck_link::mem::MemoryNet;
 use potluck_service::ServiceError;
-use stored_scene::{Kind, Ring, holders, keeper, keeper_of, sorted};
+use stored_scene::{Kind, Ring, holders, keeper, keeper_of, keepers, sorted};
 use tempfile::TempDir;
 
 const ANN: u8 = 3;
@@ -36,8 +36,7 @@ fn whoever_is_full_says_so_and_the_others_have_it() {
         let cid = keeper_of(&net, &ring, CID, quota(15_000), home()).await;
         let dan = keeper(&net, &ring, DAN).await;
         ring.stand(&[BEN, CID, DAN, ANN]);
-        let (path, _) = ann.write("large", 10_000);
-        let put = ann.put(&path, 3).await.0.unwrap();
+        let put = ann.store("large", 10_000, 3).await.0;
         assert_eq!(holders(&put), sorted(&[DAN]));
         let why = put.why.unwrap();
         assert!(why.contains("holds nothing for others"), "{why}");
@@ -60,11 +59,9 @@ fn the_next_one_holds_what_one_before_it_cannot_and_gives_it_back() {
         let (net, ring) = (MemoryNet::new(), Ring::new());
         let ann = keeper(&net, &ring, ANN).await;
         let ben = keeper_of(&net, &ring, BEN, quota(0), home()).await;
-        let (cid, dan) = (keeper(&net, &ring, CID).await, keeper(&net, &ring, DAN).await);
-        let ema = keeper(&net, &ring, EMA).await;
+        let [cid, dan, ema] = keepers(&net, &ring, [CID, DAN, EMA]).await;
         ring.stand(&[BEN, CID, ANN, DAN, EMA]);
-        let (path, bytes) = ann.write("film", 40_000);
-        let put = ann.put(&path, 2).await.0.unwrap();
+        let (put, bytes) = ann.store("film", 40_000, 2).await;
         // The one that cannot says why, and it is no matter.
         assert_eq!((holders(&put), put.why.clone()), (sorted(&[CID, DAN]), None));
         assert!(put.copies.iter().any(|copy| copy.peer == peer(BEN)));
@@ -93,8 +90,7 @@ fn whoever_has_a_full_disk_says_so_and_takes_it_when_there_is_room() {
             let ben = keeper_of(&net, &ring, BEN, kind, home()).await;
             let (cid, dan) = (keeper(&net, &ring, CID).await, keeper(&net, &ring, DAN).await);
             ring.stand(&[BEN, CID, ANN, DAN]);
-            let (path, bytes) = ann.write("film", 700_000);
-            let put = ann.put(&path, 2).await.0.unwrap();
+            let (put, bytes) = ann.store("film", 700_000, 2).await;
             assert_eq!(holders(&put), sorted(&[CID, DAN]), "{before_the_first_byte}");
             let states = put.copies.iter().map(|copy| (copy.peer, &copy.state));
             let of_ben: Vec<_> = states.filter(|(who, _)| *who == peer(BEN)).collect();
@@ -113,13 +109,11 @@ fn whoever_has_a_full_disk_says_so_and_takes_it_when_there_is_room() {
 fn one_that_cannot_hold_a_file_passes_it_on_without_its_publisher() {
     story(async {
         let (net, ring) = (MemoryNet::new(), Ring::new());
-        let ann = keeper(&net, &ring, ANN).await;
-        let (ben, cid) = (keeper(&net, &ring, BEN).await, keeper(&net, &ring, CID).await);
+        let [ann, ben, cid] = keepers(&net, &ring, [ANN, BEN, CID]).await;
         let dan = keeper_of(&net, &ring, DAN, quota(0), home()).await;
         let ema = keeper(&net, &ring, EMA).await;
         ring.stand(&[BEN, CID, ANN]);
-        let (path, bytes) = ann.write("film", 40_000);
-        let put = ann.put(&path, 2).await.0.unwrap();
+        let (put, bytes) = ann.store("film", 40_000, 2).await;
         assert_eq!(holders(&put), sorted(&[BEN, CID]));
         ann.die().await;
         ben.die().await;
@@ -143,8 +137,7 @@ fn a_node_that_nothing_happens_to_looks_up_nobody() {
         };
         let ben = keeper_of(&net, &ring, BEN, slow(), home()).await;
         ring.stand(&[BEN]);
-        let (path, _) = ann.write("film", 1000);
-        let put = ann.put(&path, 1).await.0.unwrap();
+        let put = ann.store("film", 1000, 1).await.0;
         until("it is there", || ben.holds(&put.content)).await;
         ann.die().await;
         tokio::time::sleep(Duration::from_millis(500)).await;

@@ -203,6 +203,18 @@ pub async fn keeper(net: &MemoryNet, ring: &Arc<Ring>, who: u8) -> Keeper {
     keeper_of(net, ring, who, Kind::default(), TempDir::new().unwrap()).await
 }
 
+/// Starts several members.
+pub async fn keepers<const N: usize>(
+    net: &MemoryNet,
+    ring: &Arc<Ring>,
+    who: [u8; N],
+) -> [Keeper; N] {
+    futures_util::future::join_all(who.map(|who| keeper(net, ring, who)))
+        .await
+        .try_into()
+        .unwrap_or_else(|_| unreachable!("as many as were asked for"))
+}
+
 /// Starts a member in a home.
 pub async fn keeper_of(
     net: &MemoryNet,
@@ -259,6 +271,12 @@ impl Keeper {
         let path = self.folder.path().join(name);
         std::fs::write(&path, &bytes).unwrap();
         (path, bytes)
+    }
+
+    /// Writes a file and puts it into the network.
+    pub async fn store(&self, name: &str, length: usize, copies: u8) -> (Stored, Vec<u8>) {
+        let (path, bytes) = self.write(name, length);
+        (self.put(&path, copies).await.0.unwrap(), bytes)
     }
 
     /// Puts a file into the network.
